@@ -9,7 +9,7 @@ from nmt_cli.errors import ModelError
 from nmt_cli.interop.foreign import ForeignModel, SafetensorsSource, TensorSource, read_object
 from nmt_cli.interop.huggingface import bart, decoder_only, t5
 from nmt_cli.interop.huggingface.architecture import Architecture, Config
-from nmt_cli.interop.huggingface.generation import decoding_settings
+from nmt_cli.interop.huggingface.generation import decoding_settings, generation_settings
 from nmt_cli.interop.huggingface.tokenizers import load_tokenizer
 from nmt_cli.interop.huggingface.torch_weights import converted_to_safetensors
 from nmt_cli.recipe.model import DecoderOnlySettings
@@ -50,22 +50,24 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
     read = load_tokenizer(folder, config.values)
     tensors, warnings = _tensors(folder, scratch)
     found = architecture(config, tensors)
+    target = read.tokenizer.target
+    not_text = {*target.special_tokens.ids, *target.tags.values(), *target.without_piece, *target.byte_values()}
     if isinstance(found.settings, DecoderOnlySettings):
+        window = decoder_only.max_positions(config)
+        decoding, ignored = generation_settings(folder, config.values, window, not_text)
         return ForeignModel(
             f"Hugging Face {config.values['model_type']}",
             found.settings,
             found.parameters,
             tensors,
             read.tokenizer,
-            config.get("max_position_embeddings", int, config.get("n_positions", int, 2048)),
+            window,
             found.redundant,
-            decoding={"strategy": "sampling", "top_p": 0.95},
-            warnings=warnings,
+            decoding=decoding,
+            warnings=[*warnings, *ignored],
         )
     begins_with_start = not read.token_order["target_language_first"]
     num_prompt_tokens = int(begins_with_start) + int(read.language_tokens is not None or read.token_order["bos"])
-    target = read.tokenizer.target
-    not_text = {*target.special_tokens.ids, *target.tags.values(), *target.without_piece, *target.byte_values()}
     decoding, ignored = decoding_settings(folder, config.values, num_prompt_tokens, not_text)
     if config.values["model_type"] not in _TRANSLATION:
         decoding["split_sentences_above"] = None

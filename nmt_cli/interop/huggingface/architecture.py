@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.foreign import Part, read_object
+from nmt_cli.interop.foreign import Part, TensorSource, read_object
 from nmt_cli.recipe.model import DecoderOnlySettings, TransformerSettings
 from nmt_cli.text.special_tokens import SpecialTokens
 
@@ -33,6 +33,11 @@ class Config:
             raise ModelError(f"{self.path}: {key}: {found}, but must be of type {kind.__name__}")
         return value
 
+    def given(self, key: str, kind: type[_T], default: _T | None) -> _T | None:
+        """Return a value that may be null, and `default` if it is missing; ModelError if it is of another type."""
+        value = self.values.get(key, default)
+        return None if value is None else self.get(key, kind, default)
+
     def choice(self, key: str, known: Mapping[str, str], default: str | None = None) -> str:
         """Return the nmt name of a value; ModelError if it has none."""
         value = self.get(key, str, default)
@@ -55,6 +60,19 @@ class Architecture:
     settings: TransformerSettings | DecoderOnlySettings
     parameters: Mapping[str, Sequence[Part]]
     redundant: Mapping[str, str | Tensor | None]
+
+
+def is_tied(config: Config, tensors: TensorSource, head: str, default: bool) -> bool:
+    """Return whether the output layer has the weights of the embeddings; ModelError if its own are missing.
+
+    Args:
+        head: Name of the weights of the output layer.
+        default: Whether they are tied if the configuration does not say so.
+    """
+    tied = config.get("tie_word_embeddings", bool, default)
+    if not tied and head not in tensors.shapes:
+        raise ModelError(f"{tensors.path}: tensor {head} is missing, although tie_word_embeddings is false")
+    return tied
 
 
 def layer_parts(

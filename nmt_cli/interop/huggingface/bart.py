@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.interop.foreign import TOLERANCE, Part, TensorSource
-from nmt_cli.interop.huggingface.architecture import Architecture, Config, layer_parts
+from nmt_cli.interop.huggingface.architecture import Architecture, Config, is_tied, layer_parts
 from nmt_cli.models.positions import sinusoidal_encoding
 from nmt_cli.recipe.model import SinusoidalPositions, TransformerSettings
 
@@ -77,8 +77,8 @@ def _architecture(config: Config, tensors: TensorSource, **own: Any) -> Architec
 
 def _settings(config: Config, tensors: TensorSource, **own: Any) -> TransformerSettings:
     is_shared = config.get("share_encoder_decoder_embeddings", bool, True)
-    is_tied = config.get("tie_word_embeddings", bool, True) or "lm_head.weight" not in tensors.shapes
-    tying = ("all" if is_tied else "input") if is_shared else ("decoder" if is_tied else "none")
+    has_tied_head = is_tied(config, tensors, "lm_head.weight", default=True)
+    tying = ("all" if has_tied_head else "input") if is_shared else ("decoder" if has_tied_head else "none")
     bias = "final_logits_bias"
     return TransformerSettings.model_validate(
         {

@@ -1,14 +1,14 @@
 """GPT-2 and models like Llama."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.foreign import Part, TensorSource
-from nmt_cli.interop.huggingface.architecture import Architecture, Config
+from nmt_cli.interop.huggingface.architecture import Architecture, Config, is_tied
 from nmt_cli.recipe.model import DecoderOnlySettings
 
 _GPT2_ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu": "gelu", "relu": "relu"}
@@ -31,6 +31,27 @@ _LLAMA_NORMS = {
     "self_attention_residual.norm": "input_layernorm",
     "feed_forward_residual.norm": "post_attention_layernorm",
 }
+_QUERY_KEY_VALUE = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}
+_MLP = {"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}
+
+
+@dataclass(frozen=True)
+class _Family:
+    """What the classes of transformers that are like Llama have by default."""
+
+    max_positions: int
+    key_value_heads: int | None
+    """None: one for each head."""
+
+
+_LLAMA_FAMILIES = {
+    "llama": _Family(max_positions=2048, key_value_heads=None),
+    "mistral": _Family(max_positions=131_072, key_value_heads=8),
+    "qwen2": _Family(max_positions=32_768, key_value_heads=32),
+}
+"""By `model_type`."""
+_SLIDING_WINDOW = 4096
+"""Default of Mistral and Qwen2."""
 
 
 def gpt2(config: Config, tensors: TensorSource) -> Architecture:
@@ -40,7 +61,7 @@ def gpt2(config: Config, tensors: TensorSource) -> Architecture:
     width, num_layers = config.get("n_embd", int), config.get("n_layer", int)
     prefix = "transformer." if "transformer.wte.weight" in tensors.shapes else ""
     embeddings, head = f"{prefix}wte.weight", "lm_head.weight"
-    is_tied = config.get("tie_word_embeddings", bool, True) or head not in tensors.shapes
+    has_tied_head = is_tied(config, tensors, head, default=True)
     settings = DecoderOnlySettings.model_validate(
         {
             "architecture": "decoder_only",
@@ -50,8 +71,8 @@ def gpt2(config: Config, tensors: TensorSource) -> Architecture:
             "heads": config.get("n_head", int),
             "activation": config.choice("activation_function", _GPT2_ACTIVATIONS, "gelu_new"),
             "norm": {"position": "pre", "epsilon": config.get("layer_norm_epsilon", float, 1e-5)},
-            "positions": {"type": "learned", "length": config.get("n_positions", int, 1024)},
-            "tied_embeddings": "all" if is_tied else "input",
+            "positions": {"type": "learned", "length": max_positions(config)},
+            "tied_embeddings": "all" if has_tied_head else "input",
             "scale_embeddings": False,
             "output_bias": False,
             "dropout": config.get("resid_pdrop", float, 0.1),
@@ -64,7 +85,7 @@ def gpt2(config: Config, tensors: TensorSource) -> Architecture:
         "positions.vectors.weight": [Part(f"{prefix}wpe.weight")],
         "output.projection.weight": [Part(head)],
     }
-    redundant: dict[str, str | Tensor | None] = {head: embeddings} if is_tied else {}
+    redundant: dict[str, str | Tensor | None] = {head: embeddings} if has_tied_head else {}
     names = {f"decoder.{i}.{ours}": f"h.{i}.{name}" for i in range(num_layers) for ours, name in _GPT2_LAYER.items()}
     for ours, name in {**names, "decoder_norm": "ln_f"}.items():
         is_matrix = not ours.endswith("norm")  # whose rows are inputs
@@ -80,12 +101,11 @@ def llama(config: Config, tensors: TensorSource) -> Architecture:
     width, num_layers, heads = (
         config.get(key, int) for key in ("hidden_size", "num_hidden_layers", "num_attention_heads")
     )
-    window = config.values.get("sliding_window")
-    if window is not None and config.values.get("use_sliding_window", True):
-        raise ModelError(f"{config.path}: sliding_window: {window} is not supported")
+    _refuse_sliding_window(config, num_layers)
     head, embeddings = "lm_head.weight", "model.embed_tokens.weight"
-    is_tied = config.get("tie_word_embeddings", bool, False) or head not in tensors.shapes
-    has_bias = any(name.endswith("_proj.bias") for name in tensors.shapes)
+    has_tied_head, biased = is_tied(config, tensors, head, default=False), _biased_layers(config)
+    defaults = _LLAMA_FAMILIES[config.get("model_type", str)]
+    key_value_heads = config.given("num_key_value_heads", int, defaults.key_value_heads)
     settings = DecoderOnlySettings.model_validate(
         {
             "architecture": "decoder_only",
@@ -93,13 +113,13 @@ def llama(config: Config, tensors: TensorSource) -> Architecture:
             "feed_forward": config.get("intermediate_size", int),
             "layers": num_layers,
             "heads": heads,
-            "key_value_heads": config.get("num_key_value_heads", int, heads),
+            "key_value_heads": heads if key_value_heads is None else key_value_heads,
             "head_width": config.get("head_dim", int, width // max(heads, 1)),
             "activation": config.choice("hidden_act", _GATED_ACTIVATIONS, "silu"),
-            "bias": has_bias,
+            "bias": bool(biased),
             "norm": {"position": "pre", "type": "rms", "epsilon": config.get("rms_norm_eps", float, 1e-6)},
             "positions": {"type": "rotary", "base": _rotary_base(config)},
-            "tied_embeddings": "all" if is_tied else "input",
+            "tied_embeddings": "all" if has_tied_head else "input",
             "scale_embeddings": False,
             "output_bias": False,
             "dropout": 0.0,
@@ -118,35 +138,90 @@ def llama(config: Config, tensors: TensorSource) -> Architecture:
             parameters[f"{ours}.{own}.weight"] = [Part(f"{theirs}.{name}.weight")]
         for own, names in _LLAMA_LAYER.items():
             parameters[f"{ours}.{own}.weight"] = [Part(f"{theirs}.{name}.weight") for name in names]
-            parameters[f"{ours}.{own}.bias"] = [_bias(f"{theirs}.{name}", tensors) for name in names if has_bias]
-    redundant: dict[str, str | Tensor | None] = {head: embeddings} if is_tied else {}
+            biases = [_bias(f"{theirs}.{name}", tensors, is_stored=name in biased) for name in names]
+            parameters[f"{ours}.{own}.bias"] = biases if biased else []
+    redundant: dict[str, str | Tensor | None] = {head: embeddings} if has_tied_head else {}
     redundant |= {f"model.layers.{layer}.self_attn.rotary_emb.inv_freq": None for layer in range(num_layers)}
     return Architecture(settings, parameters, redundant)
 
 
 FAMILIES: Mapping[str, Callable[[Config, TensorSource], Architecture]] = {
     "gpt2": gpt2,
-    "llama": llama,
-    "mistral": llama,
-    "qwen2": llama,
+    **dict.fromkeys(_LLAMA_FAMILIES, llama),
 }
 """Language models by `model_type`."""
 
 
-def _bias(layer: str, tensors: TensorSource) -> Part:
-    """Return the bias of a linear layer, or zeros if this layer alone has none."""
-    if f"{layer}.bias" in tensors.shapes:
+def max_positions(config: Config) -> int:
+    """Return the number of tokens that a model reads at once."""
+    family = config.get("model_type", str)
+    if family not in _LLAMA_FAMILIES:
+        return config.get("n_positions", int, 1024)
+    return config.get("max_position_embeddings", int, _LLAMA_FAMILIES[family].max_positions)
+
+
+def _biased_layers(config: Config) -> Collection[str]:
+    """Return the linear layers with a bias, which follow from the class and its configuration."""
+    family = config.get("model_type", str)
+    if family == "qwen2":
+        return _QUERY_KEY_VALUE
+    if family == "mistral":
+        return ()
+    attention = {*_QUERY_KEY_VALUE, "self_attn.o_proj"} if config.get("attention_bias", bool, False) else set[str]()
+    return attention | (_MLP if config.get("mlp_bias", bool, False) else set())
+
+
+def _bias(layer: str, tensors: TensorSource, *, is_stored: bool) -> Part:
+    """Return the bias of a linear layer, or zeros for a layer without one."""
+    if is_stored:
         return Part(f"{layer}.bias")
     return Part(f"{layer}.bias", constant=torch.zeros((tensors.shapes.get(f"{layer}.weight") or (1,))[0]))
 
 
+def _refuse_sliding_window(config: Config, num_layers: int) -> None:
+    """Raise ModelError if attention in any layer is limited to fewer positions than the model reads at once.
+
+    Llama has no such limit, Mistral always one unless it is null, and Qwen2 one in the layers after the first
+    `max_window_layers`, or in those that `layer_types` names, if `use_sliding_window` is true.
+    """
+    family, positions = config.get("model_type", str), max_positions(config)
+    if family == "llama" or (family == "qwen2" and not config.get("use_sliding_window", bool, False)):
+        return
+    window = config.given("sliding_window", int, _SLIDING_WINDOW)
+    types = config.given("layer_types", list, None)
+    if family == "qwen2" and types is None and num_layers <= config.get("max_window_layers", int, 28):
+        return
+    if family == "qwen2" and types is not None and "sliding_attention" not in types:
+        return
+    if window is not None and window < positions:
+        raise ModelError(
+            f"{config.path}: sliding_window: {window} is not supported, as max_position_embeddings is {positions};"
+            f" with max_position_embeddings: {window}, the model can be imported for texts of that length"
+        )
+
+
 def _rotary_base(config: Config) -> float:
-    """Return the base of the angles; ModelError if they are scaled, too."""
-    given: Any = config.values.get("rope_parameters") or config.values.get("rope_scaling") or {}
-    if not isinstance(given, dict) or given.get("rope_type", given.get("type", "default")) != "default":
-        raise ModelError(f"{config.path}: rope_scaling: {given} is not supported")
-    base = given.get("rope_theta", config.values.get("rope_theta", 10_000.0))
-    return Config(config.path, {"rope_theta": base}).get("rope_theta", float)
+    """Return the base of the angles; ModelError if they are scaled, or if the configuration contradicts itself.
+
+    As in transformers, `rope_scaling` replaces `rope_parameters`. Without a base in either, it is `rope_theta`.
+    """
+    found = dict[str, float]()
+    for key in ("rope_scaling", "rope_parameters"):
+        given = config.values.get(key) or {}
+        is_scaled = not isinstance(given, dict) or any(
+            isinstance(value, dict) or (name in ("rope_type", "type") and value != "default")
+            for name, value in given.items()
+        )
+        if is_scaled:
+            raise ModelError(f"{config.path}: {key}: {given} is not supported")
+        if given.get("rope_theta") is not None:
+            found[f"{key}.rope_theta"] = Config(config.path, given).get("rope_theta", float)
+    if config.values.get("rope_theta") is not None:
+        found["rope_theta"] = config.get("rope_theta", float)
+    if len(set(found.values())) > 1:
+        listed = ", ".join(f"{name} {base}" for name, base in found.items())
+        raise ModelError(f"{config.path}: the bases of the rotary positions contradict each other: {listed}")
+    return next(iter(found.values()), 10_000.0)
 
 
 def _refuse_unless(config: Config, expected: Mapping[str, bool]) -> None:

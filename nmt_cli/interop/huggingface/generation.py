@@ -15,8 +15,22 @@ _NAMES = {
     "num_beam_groups": "num_beam_groups",
 }
 """Settings that mean the same in nmt."""
+_FILTERS = {
+    "temperature": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "epsilon_cutoff": "epsilon",
+}
+"""Settings of sampling that mean the same in nmt; zero switches each off."""
+_DEFAULT_TOP_K = 50
+_LENGTHS = {
+    "min_new_tokens": "min_length",
+    "max_new_tokens": "max_length",
+    "no_repeat_ngram_size": "no_repeat_ngram_size",
+}
+"""Settings of any search of a language model. `min_length` and `max_length` of transformers include the prompt."""
 _NEUTRAL: Mapping[str, Any] = {
-    "do_sample": False,
     "repetition_penalty": 1.0,
     "encoder_repetition_penalty": 1.0,
     "diversity_penalty": 0.0,
@@ -29,10 +43,10 @@ _NEUTRAL: Mapping[str, Any] = {
     "constraints": None,
     "renormalize_logits": False,
     "guidance_scale": None,
-    "min_new_tokens": None,
-    "max_new_tokens": None,
 }
-"""Settings that change translations and are not imported, with the values that change nothing."""
+"""Settings that change texts and are not imported, with the values that change nothing."""
+_OF_TRANSLATORS: Mapping[str, Any] = {"do_sample": False, "min_new_tokens": None, "max_new_tokens": None}
+"""Further ones that are imported only of language models."""
 
 
 def decoding_settings(
@@ -45,20 +59,69 @@ def decoding_settings(
             the maximum, eos counts, too.
         not_text: Tokens that nmt never generates, so that they need not be suppressed.
     """
-    path = folder / "generation_config.json"
-    given = {**config, **(read_object(path) if path.is_file() else {})}
-    decoding: dict[str, Any] = {"strategy": "beam", "beam_size": 1}
-    decoding |= {ours: given[theirs] for theirs, ours in _NAMES.items() if given.get(theirs)}
-    decoding["length_penalty"] = Config(path, given).get("length_penalty", float, 1.0)
+    path, given = _read(folder, config)
+    decoding = _beam_search(path, given)
     for name, num_others in (("max_length", num_prompt_tokens + 1), ("min_length", num_prompt_tokens)):
         if isinstance(given.get(name), int) and given[name] > num_others:
             decoding[name] = given[name] - num_others
-    ignored = [
+    return decoding, _ignored(path, given, {**_NEUTRAL, **_OF_TRANSLATORS}, not_text)
+
+
+def generation_settings(
+    folder: Path, config: Mapping[str, Any], window: int, not_text: Collection[int] = ()
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings of `decoding` of a language model, and a warning for each that nmt does not follow.
+
+    A model that names no search keeps the default of nmt, sampling.
+
+    Args:
+        window: Tokens that the model reads at once.
+        not_text: See decoding_settings.
+    """
+    path, given = _read(folder, config)
+    neutral = dict(_NEUTRAL)
+    if given.get("do_sample"):
+        top_k = _DEFAULT_TOP_K if given.get("top_k") is None else given["top_k"]
+        filters = {ours: {**given, "top_k": top_k}.get(theirs) for theirs, ours in _FILTERS.items()}
+        decoding = {"strategy": "sampling", **{name: value for name, value in filters.items() if value}}
+        neutral |= {"num_beams": 1, "typical_p": 1.0, "eta_cutoff": 0.0}
+    elif any(given.get(name) is not None for name in ("do_sample", "num_beams", *_FILTERS)):
+        decoding = _beam_search(path, given)
+    else:
+        decoding = {"strategy": "sampling", "top_p": 0.95}
+    decoding |= {ours: given[theirs] for theirs, ours in _LENGTHS.items() if given.get(theirs)}
+    if not given.get("min_new_tokens"):
+        neutral["min_length"] = 0
+    if not given.get("max_new_tokens") and not _is_at_least(given.get("max_length"), window):
+        neutral["max_length"] = None
+    if isinstance(ends := given.get("eos_token_id"), list) and len(ends) > 1:
+        neutral["eos_token_id"] = None  # a text of nmt has one end
+    return decoding, _ignored(path, given, neutral, not_text)
+
+
+def _is_at_least(value: Any, limit: int) -> bool:
+    return isinstance(value, int) and value >= limit
+
+
+def _read(folder: Path, config: Mapping[str, Any]) -> tuple[Path, Mapping[str, Any]]:
+    """Return the path of the file, and its settings with those of older versions, which are in the configuration."""
+    path = folder / "generation_config.json"
+    return path, {**config, **(read_object(path) if path.is_file() else {})}
+
+
+def _beam_search(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    decoding: dict[str, Any] = {"strategy": "beam", "beam_size": 1}
+    decoding |= {ours: given[theirs] for theirs, ours in _NAMES.items() if given.get(theirs)}
+    return decoding | {"length_penalty": Config(path, given).get("length_penalty", float, 1.0)}
+
+
+def _ignored(path: Path, given: Mapping[str, Any], neutral: Mapping[str, Any], not_text: Collection[int]) -> list[str]:
+    """Return a warning for each setting that changes texts and is not imported; null is the same as missing."""
+    return [
         f"{path.name}: {name}: {given[name]} is not imported"
-        for name, neutral in _NEUTRAL.items()
-        if given.get(name, neutral) != neutral and not _is_suppressed(name, given[name], not_text)
+        for name, value in neutral.items()
+        if given.get(name) not in (None, value) and not _is_suppressed(name, given[name], not_text)
     ]
-    return decoding, ignored
 
 
 def _is_suppressed(name: str, value: Any, not_text: Collection[int]) -> bool:

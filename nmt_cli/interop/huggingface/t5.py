@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.interop.foreign import Part, TensorSource
-from nmt_cli.interop.huggingface.architecture import Architecture, Config, layer_parts
+from nmt_cli.interop.huggingface.architecture import Architecture, Config, is_tied, layer_parts
 from nmt_cli.recipe.model import TransformerSettings
 
 _ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "gated-gelu": "geglu_tanh", "gated-silu": "swiglu"}
@@ -26,8 +26,9 @@ def t5(config: Config, tensors: TensorSource, each_layer: bool = False) -> Archi
     """T5 (Raffel et al. 2020); with `each_layer`, each layer has position biases of its own."""
     num_layers, width = config.get("num_layers", int), config.get("d_model", int)
     head, shapes = "lm_head.weight", tensors.shapes
-    # Newer versions of transformers write `tie_word_embeddings: true` for any model.
-    is_tied = head not in shapes or torch.equal(tensors.read(head), tensors.read("shared.weight"))
+    has_tied_head = is_tied(config, tensors, head, default=True)
+    if head in shapes:  # newer versions of transformers write `tie_word_embeddings: true` for any model
+        has_tied_head = torch.equal(tensors.read(head), tensors.read("shared.weight"))
     settings = TransformerSettings.model_validate(
         {
             "architecture": "transformer",
@@ -46,7 +47,7 @@ def t5(config: Config, tensors: TensorSource, each_layer: bool = False) -> Archi
                 "max_distance": config.get("relative_attention_max_distance", int, 128),
                 "each_layer": each_layer,
             },
-            "tied_embeddings": "all" if is_tied else "input",
+            "tied_embeddings": "all" if has_tied_head else "input",
             "scale_embeddings": False,
             "scale_attention": False,
             "output_bias": False,
@@ -74,7 +75,7 @@ def t5(config: Config, tensors: TensorSource, each_layer: bool = False) -> Archi
     redundant: dict[str, str | Tensor | None] = {
         f"{side}.embed_tokens.weight": "shared.weight" for side in ("encoder", "decoder")
     }
-    if is_tied:
+    if has_tied_head:
         redundant[head] = "shared.weight"
     redundant["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"] = None
     return Architecture(settings, parameters, redundant)
