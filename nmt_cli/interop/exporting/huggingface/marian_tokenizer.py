@@ -17,7 +17,7 @@ _UNKNOWN_LANGUAGE = "und"
 
 
 def is_held(exported: ExportedModel) -> bool:
-    """Return whether MarianTokenizer, which knows no first token of translations but pad, can hold the tokenizer."""
+    """Return whether MarianTokenizer can hold the tokenizer; all its translations begin with pad."""
     tokenizer, special = exported.tokenizer, exported.tokenizer.special_tokens
     sides = tokenizer.source, tokenizer.target
     return (
