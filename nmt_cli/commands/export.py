@@ -22,7 +22,7 @@ from nmt_cli.interop import exporting
 from nmt_cli.interop.exporting import language_models
 from nmt_cli.interop.exporting.language_models import NUM_NEW_TOKENS
 from nmt_cli.interop.exporting.model import ExportedModel
-from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings, StepwiseSettings
+from nmt_cli.recipe.decoding import BeamSettings, StepwiseSettings
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.model import LearnedPositions
 from nmt_cli.reporting.container import read_manifest_or_empty
@@ -141,11 +141,11 @@ def _shortlist(loaded: LoadedModel) -> Shortlist | None:
 def _exported_language_model(loaded: LoadedModel) -> ExportedModel:
     window, given, line_break = loaded.config.longest_sentence, loaded.decoding, loaded.tokenizer.target.line_break
     assert isinstance(given, StepwiseSettings)
-    decoding = given.beam(given.beam_size if isinstance(given, BeamSettings) else 1, 1)
+    decoding = given.beam(1, 1)
     return replace(
         _described(loaded, given.max_length or window, decoding),
         suppressed=suppressed_tokens(loaded.tokenizer, () if line_break is None else (line_break,)),
-        sampling=given if isinstance(given, SamplingSettings) else None,
+        generation=given,
     )
 
 

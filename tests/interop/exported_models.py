@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from foreign_models import LINES
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import SourceTags
@@ -18,7 +19,13 @@ from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.interop import exporting
 from nmt_cli.interop.exporting.model import ExportedModel
 from nmt_cli.models.contract import Model
+from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings
+
+
+def new_tokenizer() -> Tokenizer:
+    """A joint tokenizer without bytes."""
+    return Tokenizer.train(TokenizerSettings(vocabulary_size=80, byte_fallback=False), LINES, LINES, seed=1)
 
 
 def exported(
@@ -26,7 +33,7 @@ def exported(
 ) -> ExportedModel:
     """A model as `nmt export` hands it to a format."""
     beam = BeamSettings(
-        beam_size=2, max_length=max_length, check=False, split_sentences_above=None, max_length_ratio=99
+        beam_size=beam_size, max_length=max_length, check=False, split_sentences_above=None, max_length_ratio=99
     )
     tags = SourceTags(tokenizer.source.tags, "de").ids()
     each = ExportedModel(model, tokenizer, ("en", "de"), beam, 200, tags, suppressed=suppressed_tokens(tokenizer))

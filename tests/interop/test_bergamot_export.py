@@ -12,7 +12,7 @@ import torch
 from exported_models import export, exported
 from foreign_models import LINES
 from sentencepiece import SentencePieceProcessor
-from test_marian_export import KINDS, POST_NORM, deterministic, new_tokenizer
+from test_marian_export import KINDS, POST_NORM, deterministic
 
 from nmt_cli.commands.export import export as export_command
 from nmt_cli.commands.import_model import import_model
@@ -63,8 +63,7 @@ def read_binary(path: Path) -> dict[str, Stored]:
 
 
 @pytest.fixture(scope="module")
-def each() -> ExportedModel:
-    tokenizer = new_tokenizer()
+def each(tokenizer: Tokenizer) -> ExportedModel:
     return exported(deterministic(tokenizer, **KINDS["ssru"]), tokenizer, held_out=HELD_OUT)
 
 
@@ -196,15 +195,15 @@ def test_files_equal_those_of_marian_byte_by_byte(tmp_path: Path) -> None:
         ({"positions": {"spacing": "paper"}}, "model.positions: spacing paper"),
     ],
 )
-def test_what_bergamot_lacks_is_refused_by_recipe_key(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    tokenizer = new_tokenizer()
+def test_what_bergamot_lacks_is_refused_by_recipe_key(
+    changes: dict[str, Any], message: str, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
     each = exported(deterministic(tokenizer, **changes), tokenizer, held_out=HELD_OUT)
     with pytest.raises(ModelError, match=message):
         export(each, "bergamot", tmp_path)
 
 
-def test_tags_and_missing_lines_are_refused(tmp_path: Path) -> None:
-    tokenizer = new_tokenizer()
+def test_tags_and_missing_lines_are_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="--held-out"):
         export(exported(deterministic(tokenizer, norm=POST_NORM), tokenizer), "bergamot", tmp_path)
     tagged: Tokenizer = tokenizer.with_tags(["2de"])

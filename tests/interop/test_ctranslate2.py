@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from exported_models import export, exported, translations
+from foreign_models import LINES
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from torch import Tensor
 from torch.testing import assert_close
@@ -37,7 +38,6 @@ from nmt_cli.text.normalization import NORMALIZATIONS
 
 inputs = ModelInputs.from_ids
 
-WORDS = ["".join(letters) for letters in product("bdgk", "aeiou", "lmnr", ("", "s", "ton"))]
 ODD_LINES = (
     "\u200bba\u200bdan",
     "\ufeffba dan",
@@ -48,7 +48,6 @@ ODD_LINES = (
     "e\u0301 ﬁ",
     "",
 )
-LINES = [" ".join(WORDS[first::17]) for first in range(60)]
 ALL = {
     f"{place}-{norm}-{positions}-{shared}-{activation}-{tying}": {
         "norm": {"position": place, "type": norm},
@@ -93,12 +92,6 @@ ALL |= {
         "key_value_heads": 2,
     },
 }
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    settings = TokenizerSettings(vocabulary_size=80, byte_fallback=False)
-    return Tokenizer.train(settings, LINES, LINES, seed=1)
 
 
 def transformer(**changes: object) -> TransformerSettings:

@@ -17,15 +17,9 @@ from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.exporting.ctranslate2 import write
-from nmt_cli.recipe.data import TokenizerSettings
 
 AREN = Path(__file__).parents[3] / "shared" / "artefacts" / "aren"
 has_aren = pytest.mark.skipif(not AREN.is_dir(), reason=f"{AREN}, a model with the outputs of CTranslate2, is missing")
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    return Tokenizer.train(TokenizerSettings(vocabulary_size=80, byte_fallback=False), LINES, LINES, seed=1)
 
 
 @pytest.mark.parametrize("changes", ALL.values(), ids=ALL.keys())

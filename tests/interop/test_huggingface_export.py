@@ -77,11 +77,6 @@ ALGORITHMS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    return Tokenizer.train(TokenizerSettings(vocabulary_size=80, byte_fallback=False), LINES, LINES, seed=1)
-
-
 def program(each: ExportedModel, folder: Path) -> HuggingFaceProgram:
     pytest.importorskip("transformers", reason="transformers is not installed")
     return HuggingFaceProgram(each, folder)

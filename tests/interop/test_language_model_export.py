@@ -50,7 +50,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "post": (r"model\.norm\.position: post, not pre", {"norm": {"position": "post"}}),
     "bias": (r"model\.output_bias: True, not False", {"output_bias": True}),
-    "rms": (r"LlamaForCausalLM, differs in model\.positions\.type: sinusoidal|learned", {**LLAMA, "positions": {}}),
+    "rms": (r"LlamaForCausalLM, differs in model\.positions\.type: learned, not rotary", {**LLAMA, "positions": {}}),
     "activation": (r"model\.activation: relu is not one of Llama", {**LLAMA, "activation": "relu"}),
 }
 TOKENIZERS: dict[str, dict[str, Any]] = {
@@ -59,11 +59,6 @@ TOKENIZERS: dict[str, dict[str, Any]] = {
     "character": {"algorithm": "character", "vocabulary_size": 400, "normalization": "none"},
 }
 DOCUMENTS = ["\n".join(LINES[i : i + 3]) for i in range(0, 18, 3)] + ["", "a\n\nb", " bal \n", LINES[0]]
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    return trained("unigram")
 
 
 def trained(name: str) -> Tokenizer:
@@ -88,18 +83,18 @@ def not_continued(prompts: list[str]) -> list[str]:
 
 @pytest.mark.parametrize(("family", "changes"), MODELS.values(), ids=MODELS)
 def test_exported_folder_is_imported_and_exported_again_with_equal_bits(
-    family: str, changes: dict[str, Any], tokenizer: Tokenizer, tmp_path: Path
+    family: str, changes: dict[str, Any], document_tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     (first := tmp_path / "first").mkdir()
-    huggingface.write(new(changes, tokenizer), first)
-    write_json(first / files.MANIFEST, {"normalization": tokenizer.normalization})
+    huggingface.write(new(changes, document_tokenizer), first)
+    write_json(first / files.MANIFEST, {"normalization": document_tokenizer.normalization})
     assert json.loads((first / "config.json").read_bytes())["model_type"] == family
 
     import_model(first, tmp_path / "model")
 
     loaded = load_model(tmp_path / "model")
-    assert loaded.tokenizer.encode_target(LINES) == tokenizer.encode_target(LINES)
-    assert loaded.tokenizer.special_tokens == tokenizer.special_tokens
+    assert loaded.tokenizer.encode_target(LINES) == document_tokenizer.encode_target(LINES)
+    assert loaded.tokenizer.special_tokens == document_tokenizer.special_tokens
     assert loaded.config.longest_sentence == WINDOW
     (second := tmp_path / "second").mkdir()
     decoding = BeamSettings(beam_size=1, max_length=WINDOW)
@@ -113,15 +108,15 @@ def test_exported_folder_is_imported_and_exported_again_with_equal_bits(
 
 @pytest.mark.parametrize(("message", "changes"), REFUSED.values(), ids=REFUSED)
 def test_model_without_a_class_is_refused_by_its_settings(
-    message: str, changes: dict[str, Any], tokenizer: Tokenizer, tmp_path: Path
+    message: str, changes: dict[str, Any], document_tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match=message):
-        huggingface.write(new(changes, tokenizer), tmp_path)
+        huggingface.write(new(changes, document_tokenizer), tmp_path)
 
 
-def test_other_formats_are_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_other_formats_are_refused(document_tokenizer: Tokenizer, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"exported to marian; they can to ctranslate2 and huggingface"):
-        export(new({}, tokenizer), "marian", tmp_path, DOCUMENTS, not_continued)
+        export(new({}, document_tokenizer), "marian", tmp_path, DOCUMENTS, not_continued)
 
 
 @pytest.mark.slow
@@ -138,12 +133,12 @@ def test_transformers_scores_and_splits_like_nmt(
 
 @pytest.mark.parametrize(("family", "changes"), [*MODELS.values(), *list(REFUSED.values())[:3]])
 def test_ctranslate2_scores_and_splits_like_nmt(
-    family: str, changes: dict[str, Any], tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: str, changes: dict[str, Any], document_tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     pytest.importorskip("tokenizers", reason="tokenizers is not installed")
     monkeypatch.setattr(language_models, "run_example", lambda folder, prompts, call: [""] * len(prompts))
-    result = export(new(changes, tokenizer), "ctranslate2", tmp_path, DOCUMENTS, not_continued)
+    result = export(new(changes, document_tokenizer), "ctranslate2", tmp_path, DOCUMENTS, not_continued)
     assert result.startswith("verified with ctranslate2")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from exported_models import export, exported
-from foreign_models import LINES, write_npz
+from exported_models import export, exported, new_tokenizer
+from foreign_models import write_npz
 from safetensors.numpy import load_file
 from torch.testing import assert_close
 
@@ -22,7 +22,6 @@ from nmt_cli.interop.exporting.marian_program import MarianProgram
 from nmt_cli.interop.exporting.verification import _log_probs
 from nmt_cli.models import build
 from nmt_cli.models.contract import Model, VocabularySpec
-from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.model import TransformerSettings
 from nmt_cli.runs.directory import WEIGHTS
 
@@ -39,15 +38,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "decoder": {"tied_embeddings": "decoder"},
     "input": {"tied_embeddings": "input", "output_bias": False, "activation": "silu"},
 }
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    return new_tokenizer()
-
-
-def new_tokenizer() -> Tokenizer:
-    return Tokenizer.train(TokenizerSettings(vocabulary_size=80, byte_fallback=False), LINES, LINES, seed=1)
 
 
 def deterministic(tokenizer: Tokenizer, **changes: Any) -> Model:

@@ -16,7 +16,6 @@ from nmt_cli.interop.exporting.model_card import write_model_card
 from nmt_cli.interop.exporting.verification import run_example
 from nmt_cli.models import build
 from nmt_cli.models.contract import Model, VocabularySpec
-from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.model import RnnSettings
 
 TRANSFORMERS = ("pre-layer-rotary-2-swiglu-decoder", "post-rms-sinusoidal-1-gelu-none", "marian", "bart", "t5", "umt5")
@@ -25,11 +24,6 @@ RNNS: dict[str, dict[str, Any]] = {
     "lstm": {"cell": "lstm", "attention": "additive", "tied_embeddings": "none"},
     "rnn": {"cell": "rnn", "attention": "none", "bidirectional": False},
 }
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    return Tokenizer.train(TokenizerSettings(vocabulary_size=80, byte_fallback=False), LINES, LINES, seed=1)
 
 
 def rnn(name: str) -> Model:

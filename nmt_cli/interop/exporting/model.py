@@ -14,7 +14,7 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.marian_parameters import IMPOSSIBLE
 from nmt_cli.models.contract import Model
-from nmt_cli.recipe.decoding import BeamSettings, SamplingSettings
+from nmt_cli.recipe.decoding import BeamSettings, StepwiseSettings
 from nmt_cli.recipe.model import TransformerSettings
 
 _TARGET = "embeddings.target.weight"
@@ -52,8 +52,8 @@ class ExportedModel:
     """The target tokens that translations of source tokens may contain."""
     licence: str | None = None
     """Licence of an imported model, as its model card names it."""
-    sampling: SamplingSettings | None = None
-    """How a language model draws tokens, instead of `decoding`."""
+    generation: StepwiseSettings | None = None
+    """How a language model generates text: the section `decoding`, with any strategy. Default: `decoding`."""
     documents: Path | None = None
     """Folder with the licence and the model card of an imported model."""
 

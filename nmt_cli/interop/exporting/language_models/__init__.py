@@ -8,10 +8,13 @@ from typing import Any, Protocol
 
 import torch
 
+from nmt_cli import console
+from nmt_cli.console import Reporter
 from nmt_cli.data.context import decode_document, encode_documents, normalize_documents
 from nmt_cli.data.reading.documents import LINE_BREAK
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.exporting.language_models import ctranslate2, huggingface
+from nmt_cli.interop.exporting.language_models.generation import ProgramSettings
 from nmt_cli.interop.exporting.model import ExportedModel
 from nmt_cli.interop.exporting.model_card import write_model_card
 from nmt_cli.interop.exporting.verification import ODD_LINES, check_scores, log_probs, random_pairs, run_example
@@ -47,23 +50,35 @@ class LanguageModelFormat:
     package: str
     write: Callable[[ExportedModel, Path], Mapping[str, Any]]
     open: Callable[[ExportedModel, Path], LanguageProgram]
+    settings: ProgramSettings
 
 
 FORMATS = {
     "ctranslate2": LanguageModelFormat(
-        "CTranslate2", "ctranslate2", ctranslate2.write, ctranslate2.CTranslate2Generator
+        "CTranslate2", "ctranslate2", ctranslate2.write, ctranslate2.CTranslate2Generator, ctranslate2.SETTINGS
     ),
     "huggingface": LanguageModelFormat(
-        "Hugging Face transformers", "transformers", huggingface.write, huggingface.HuggingFaceGenerator
+        "Hugging Face transformers",
+        "transformers",
+        huggingface.write,
+        huggingface.HuggingFaceGenerator,
+        huggingface.SETTINGS,
     ),
 }
 """By value of `--to`."""
 
 
 def export(
-    exported: ExportedModel, to: str, folder: Path, documents: Sequence[str] | None, continue_prompts: Continue
+    exported: ExportedModel,
+    to: str,
+    folder: Path,
+    documents: Sequence[str] | None,
+    continue_prompts: Continue,
+    reporter: Reporter = console,
 ) -> str:
     """Write an export with its model card, and verify it if its program is installed; return the result.
+
+    A warning names the settings of `decoding` that the program does not have.
 
     Args:
         to: Value of `--to`.
@@ -78,7 +93,8 @@ def export(
     if to not in FORMATS:
         raise ModelError(f"language models cannot be exported to {to}; they can to {' and '.join(FORMATS)}")
     row, name = FORMATS[to], f"language_models/{to}"
-    usage = row.write(exported, folder)
+    unsupported = row.settings.unsupported(exported)
+    usage = {**row.write(exported, folder), "unsupported": unsupported}
     write_model_card(exported, name, row.title, usage, "unverified", folder)  # verification runs its example
     try:
         program, version = row.open(exported, folder), metadata.version(row.package)
@@ -88,6 +104,8 @@ def export(
         found = _verify(exported, program, folder, documents, continue_prompts)
         result = f"verified with {row.package} {version}: {found}"
     write_model_card(exported, name, row.title, usage, result, folder)
+    if unsupported:
+        reporter.warn(f"{row.title} does not have {', '.join(unsupported)}; the export generates text without")
     return result
 
 

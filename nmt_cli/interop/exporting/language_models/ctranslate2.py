@@ -12,9 +12,24 @@ from nmt_cli.interop.exporting.ctranslate2 import (
     take_output,
 )
 from nmt_cli.interop.exporting.huggingface.tokenizer import write_tokenizer_json
+from nmt_cli.interop.exporting.language_models.generation import ProgramSettings
 from nmt_cli.interop.exporting.language_models.text import DocumentTokenizer, settings_of, write_normalization
 from nmt_cli.interop.exporting.model import ExportedModel, UnusedParameters
 from nmt_cli.models.transformer.layers import norm_epsilon
+
+SETTINGS = ProgramSettings(
+    {
+        "beam_size": "beam_size",
+        "length_penalty": "length_penalty",
+        "min_length": "min_length",
+        "no_repeat_ngram_size": "no_repeat_ngram_size",
+        "temperature": "sampling_temperature",
+        "top_k": "sampling_topk",
+        "top_p": "sampling_topp",
+    },
+    fixed={"early_stopping": True},
+)
+"""Arguments of `Generator.generate_batch`."""
 
 
 def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
@@ -40,7 +55,7 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
     spec.validate()
     spec.optimize()  # tied weights are stored once
     spec.save(str(folder))
-    return write_normalization(exported, folder)
+    return {**write_normalization(exported, folder), "settings": SETTINGS.translated(exported)}
 
 
 class CTranslate2Generator:

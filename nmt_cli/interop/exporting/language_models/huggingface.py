@@ -11,6 +11,7 @@ from nmt_cli import files
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.exporting.huggingface.representation import HEAD, PROGRAM, StoredTensors, normalized
 from nmt_cli.interop.exporting.huggingface.tokenizer import write_tokenizer_json
+from nmt_cli.interop.exporting.language_models.generation import ProgramSettings, samples
 from nmt_cli.interop.exporting.language_models.text import DocumentTokenizer, settings_of, write_normalization
 from nmt_cli.interop.exporting.model import ExportedModel
 from nmt_cli.interop.huggingface import architecture
@@ -24,10 +25,21 @@ from nmt_cli.runs.directory import CONFIG, WEIGHTS
 _EMBEDDINGS, _NORM, _POSITIONS = "embeddings.target.weight", "decoder_norm", "positions.vectors.weight"
 _GPT2_ACTIVATIONS = {"gelu_tanh": "gelu_new", "gelu": "gelu", "relu": "relu"}
 _LLAMA_ACTIVATIONS = {"swiglu": "silu", "geglu": "gelu", "geglu_tanh": "gelu_pytorch_tanh"}
-_LLAMA_BIASES = (
-    *("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"),
-    *("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
+SETTINGS = ProgramSettings(
+    {
+        "beam_size": "num_beams",
+        "length_penalty": "length_penalty",
+        "early_stopping": "early_stopping",
+        "min_length": "min_new_tokens",
+        "no_repeat_ngram_size": "no_repeat_ngram_size",
+        "temperature": "temperature",
+        "top_k": "top_k",
+        "top_p": "top_p",
+        "min_p": "min_p",
+        "epsilon": "epsilon_cutoff",
+    }
 )
+"""Keys of generation_config.json."""
 
 
 def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
@@ -73,9 +85,6 @@ def _representation(exported: ExportedModel, settings: DecoderOnlySettings) -> t
     stored.add("model.embed_tokens.weight" if is_llama else "transformer.wte.weight", ones)
     if settings.tied_embeddings != "all":
         stored.add(HEAD, ones)
-    for layer in range(settings.layers if is_llama and settings.bias else 0):
-        for name in _LLAMA_BIASES:
-            stored.add(f"model.layers.{layer}.{name}.bias", ones)
     found = architecture(Config(Path(CONFIG), config), stored)
     assert isinstance(found.settings, DecoderOnlySettings), "the classes are language models"
     wanted, represented = normalized(settings), normalized(found.settings)
@@ -157,21 +166,16 @@ def _tensors(
 
 
 def _generation_config(exported: ExportedModel) -> dict[str, Any]:
-    special, sampling = exported.tokenizer.special_tokens, exported.sampling
+    special = exported.tokenizer.special_tokens
     config: dict[str, Any] = {
         "pad_token_id": special.pad,
         "bos_token_id": special.decoder_start,
         "eos_token_id": special.eos,
         "max_new_tokens": exported.max_length,
-        "min_new_tokens": exported.decoding.min_length,
         "suppress_tokens": [token for token in exported.suppressed if token != special.eos],
-        "do_sample": sampling is not None,
+        "do_sample": samples(exported),
     }
-    if sampling is None:
-        return config | {"num_beams": exported.decoding.beam_size, "length_penalty": exported.decoding.length_penalty}
-    filters = {"top_k": sampling.top_k or 0, "top_p": sampling.top_p, "min_p": sampling.min_p}
-    filters |= {"temperature": sampling.temperature, "epsilon_cutoff": sampling.epsilon}
-    return config | {name: value for name, value in filters.items() if value is not None}
+    return config | SETTINGS.translated(exported)
 
 
 class HuggingFaceGenerator:

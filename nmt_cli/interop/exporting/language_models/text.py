@@ -25,13 +25,12 @@ def settings_of(exported: ExportedModel, program: str) -> DecoderOnlySettings:
 def write_normalization(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
     """Write normalization.py; return the values of the usage templates that all formats share."""
     shutil.copyfile(normalization.__file__, folder / _NORMALIZATION)
-    sampling, special = exported.sampling, exported.tokenizer.special_tokens
+    special = exported.tokenizer.special_tokens
     return {
         "is_language_model": True,
         "normalization": exported.tokenizer.normalization,
         "window": exported.longest_sentence,
         "suppressed": [token for token in exported.suppressed if token != special.eos],
-        "sampling": {} if sampling is None else sampling.model_dump(include={"temperature", "top_k", "top_p"}),
     }
 
 
