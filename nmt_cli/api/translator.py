@@ -20,7 +20,7 @@ from nmt_cli.decoding.translator import Translator
 from nmt_cli.decoding.windows import windows
 from nmt_cli.devices import memory_errors, release_freed_memory
 from nmt_cli.errors import DataError, ModelError, RecipeError
-from nmt_cli.recipe.decoding import AfterTraining
+from nmt_cli.recipe.decoding import InferenceSettings
 from nmt_cli.recipe.loading import override
 from nmt_cli.text.lines import require_utf8
 
@@ -116,7 +116,7 @@ class LoadedTranslator:
         if not hasattr(self, "_loaded"):
             raise ModelError(f"{options.models[0]}: the translator is closed; load the model again")
         loaded, changes = self._loaded, options.overrides[len(self._options.overrides) :]
-        settings = override(AfterTraining.model_validate({"decoding": loaded.decoding}), changes)
+        settings = override(InferenceSettings.model_validate({"decoding": loaded.decoding}), changes)
         return build_translator(replace(loaded, decoding=settings.decoding), options, self._precision)
 
 

@@ -64,13 +64,13 @@ def _is_for(command: str | None, key: str) -> bool:
 
 def _settings() -> dict[str, list[Any]]:
     """Return the fields of each setting by its dotted key, without sections and what is below a name of the user."""
-    from nmt_cli.recipe.loading.schema_walk import ITEM, NAME, sections
+    from nmt_cli.recipe.loading.schema_walk import INDEX, NAME, sections
     from nmt_cli.recipe.schema import Recipe
 
     known, found = sections(Recipe), dict[str, list[Any]]()
     for key, classes in known.items():
         fields = [each for section in classes for each in section.model_fields.items()]
-        for name, field in () if NAME in key or ITEM in key else fields:
+        for name, field in () if NAME in key or INDEX in key else fields:
             if (*key, name) not in known and get_origin(field.annotation) is not dict:
                 found.setdefault(".".join((*key, name)), []).append(field)
     return found

@@ -24,7 +24,7 @@ from nmt_cli.evaluation.sanity_checks import sanity_checks, utility_warning
 from nmt_cli.evaluation.significance import DEFAULT_RESAMPLES, PairedTest, SignificanceMethod
 from nmt_cli.evaluation.system_comparison import ComparedTestSet, Comparison, compare
 from nmt_cli.evaluation.target_language import for_language
-from nmt_cli.recipe.decoding import AfterTraining
+from nmt_cli.recipe.decoding import InferenceSettings
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import override, recipe_or_none
 from nmt_cli.recipe.schema import Recipe
@@ -112,7 +112,11 @@ def _selection_warnings(compared: Sequence[ComparedSystem], test_set: str, metri
 
 
 def _settings(recipe: Recipe | None, overrides: Sequence[str]) -> Evaluation:
-    given = AfterTraining() if recipe is None else AfterTraining(decoding=recipe.decoding, evaluation=recipe.evaluation)
+    given = (
+        InferenceSettings()
+        if recipe is None
+        else InferenceSettings(decoding=recipe.decoding, evaluation=recipe.evaluation)
+    )
     return override(given, overrides).evaluation
 
 

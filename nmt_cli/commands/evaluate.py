@@ -25,7 +25,7 @@ from nmt_cli.evaluation.sanity_checks import sanity_checks, utility_warning
 from nmt_cli.evaluation.significance import with_intervals
 from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.locks import lock
-from nmt_cli.recipe.decoding import AfterTraining, MbrSettings
+from nmt_cli.recipe.decoding import InferenceSettings, MbrSettings
 from nmt_cli.recipe.loading import override
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting.evaluation_files import (
@@ -107,7 +107,7 @@ def evaluate_texts(
     Args:
         target_language: Selects the tokenizers of metrics.
     """
-    settings = for_language(override(AfterTraining(), overrides).evaluation, target_language)
+    settings = for_language(override(InferenceSettings(), overrides).evaluation, target_language)
     metrics = build_metrics(settings)
     scores = [score.as_sacrebleu() for score in with_intervals(compute_statistics(texts, metrics), settings)]
     for warning in sanity_checks(texts.hypotheses, texts.references, metrics):

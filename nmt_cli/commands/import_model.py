@@ -19,7 +19,7 @@ from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.interop import ctranslate2_import, g2p_en, huggingface, marian, opus_packages
 from nmt_cli.interop.foreign import ForeignModel, check_tensors, converted
 from nmt_cli.interop.import_verification import VerificationSkipped, program_of, verify_import
-from nmt_cli.recipe.decoding import AfterTraining
+from nmt_cli.recipe.decoding import InferenceSettings
 from nmt_cli.recipe.loading import override
 from nmt_cli.recipe.model import ModelSettings
 from nmt_cli.reporting.container import read_manifest_or_empty
@@ -110,7 +110,7 @@ def _verify(foreign: ForeignModel, config: ModelConfig, source: Path, folder: Pa
         return f"unverified: {reason}"
 
 
-class _ImportedSettings(AfterTraining):
+class _ImportedSettings(InferenceSettings):
     """The settings of an imported model."""
 
     model: ModelSettings

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from nmt_cli import files
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.data import Context
-from nmt_cli.recipe.decoding import AfterTraining, Decoding
+from nmt_cli.recipe.decoding import Decoding, InferenceSettings
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import load_recipe, override, recipe_or_none
 from nmt_cli.recipe.model import DecoderOnlySettings, ModelSettings
@@ -99,7 +99,7 @@ def seed_runs(path: Path) -> list[Path]:
     return RunDirectory(path if recipe is None else recipe.run).seeds() or [path]
 
 
-def settings_after_training(named: NamedModel, overrides: Sequence[str] = ()) -> AfterTraining:
+def settings_after_training(named: NamedModel, overrides: Sequence[str] = ()) -> InferenceSettings:
     """Return the settings of search and evaluation of the recipe that names a model, or else of the model."""
     given: Recipe | ModelConfig
     if named.recipe is not None:
@@ -108,7 +108,7 @@ def settings_after_training(named: NamedModel, overrides: Sequence[str] = ()) ->
         given = read_config(named.files.folder)
     else:
         given = load_recipe(named.files.run.resolved)
-    return override(AfterTraining(decoding=given.decoding, evaluation=given.evaluation), overrides)
+    return override(InferenceSettings(decoding=given.decoding, evaluation=given.evaluation), overrides)
 
 
 def named_model(path: Path) -> NamedModel:

@@ -1,1 +1,1 @@
-"""Scores → text: search strategies, rules, translator."""
+"""Search, constraints, repair, scoring and the translator."""

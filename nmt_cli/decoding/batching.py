@@ -21,7 +21,7 @@ def in_batches(
     out_of_memory: Callable[[_Item], str],
     on_progress: OnProgress = lambda done: None,
 ) -> list[_Found]:
-    """Return the result of `work`, which is called with the items of a batch, for each item.
+    """Call `work` with batches of items, and return the result of each item in the order of the items.
 
     Batches are sorted by size, the largest first, so that memory runs out at once or not at all. A batch that does not
     fit in memory is halved.

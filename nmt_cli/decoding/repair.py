@@ -31,7 +31,7 @@ MAX_LOSS = 0.5
 
 @dataclass(frozen=True)
 class MaskedHypothesis:
-    """A translation of a sentence without some parts, and with them."""
+    """The translation of a masked sentence, and the same with the masked parts reinserted."""
 
     masked: Hypothesis
     complete: Hypothesis
@@ -40,7 +40,7 @@ class MaskedHypothesis:
 SearchMasked = Callable[
     [Sequence[SentenceInput], Sequence[str], Sequence[Sequence[str]]], list[MaskedHypothesis | None]
 ]
-"""Searches for sentences (also given as text) with the parts masked that their translations lost; see MaskedSearch."""
+"""Takes sentences, their texts, and the parts that each translation lost; see MaskedSearch."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class SentenceResult:
     hypotheses: list[DecodedHypothesis]
     problems: tuple[TranslationFinding, ...] = ()
     """Problems of the best hypothesis."""
-    is_retried: bool = False
+    is_repaired: bool = False
     """Whether the best hypothesis is not the first one of the first search."""
 
 
@@ -152,7 +152,7 @@ class Repair:
         if best is result.hypotheses[0]:
             return result
         rest = [each for each in result.hypotheses if each.text != best.text]
-        return SentenceResult([best, *rest][: len(result.hypotheses)], problems, is_retried=True)
+        return SentenceResult([best, *rest][: len(result.hypotheses)], problems, is_repaired=True)
 
     def _retry_masked(
         self,
@@ -179,7 +179,7 @@ class Repair:
                 checked[index] = self._better(sources[index], checked[index], candidates, bounds[index])
 
     def _rescored(self, found: DecodedHypothesis) -> DecodedHypothesis:
-        """Return a hypothesis with the score of the first search, eos counted, so that scores are comparable."""
+        """Return a hypothesis with its score recomputed as in the first search, eos counted."""
         hypothesis = found.hypothesis
         score = normalize_score(hypothesis.log_probability, len(hypothesis.tokens) + 1, self._length_penalty)
         return replace(found, hypothesis=replace(hypothesis, score=score))
@@ -201,8 +201,8 @@ class MaskedSearch:
     ) -> list[MaskedHypothesis | None]:
         """Return the best translation of each sentence, without the lost text and with it.
 
-        There is none if nothing is left of the sentence, if the model has no attention, or if it has source factors,
-        which belong to whole words.
+        An entry is None if nothing is left of its sentence. All are None if the model has no attention, or if it uses
+        source factors, which belong to whole words.
 
         Args:
             sources: The text of each sentence.

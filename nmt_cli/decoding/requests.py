@@ -22,7 +22,7 @@ class TranslateOptions:
     overrides: tuple[str, ...] = ()
     """Changed settings, as KEY=VALUE."""
     adapter: Path | None = None
-    """A run with an adapter, or the folder of one, that is merged into the only model."""
+    """A LoRA adapter, or a run with one, that is merged into the model. Requires a single model."""
     weights: tuple[float, ...] = ()
     """Weight of each model in the ensemble; empty: all equal."""
     glossary: tuple[GlossaryEntry, ...] = ()
@@ -59,7 +59,7 @@ DEFAULT_OPTIONS = TranslateOptions()
 
 
 def require_support(options: TranslateOptions, strategy: str, can_constrain: bool, has_attention: bool) -> None:
-    """Raise RecipeError if options need constraints, or ModelError if they need word alignments, and there are none."""
+    """Raise RecipeError for constraints that the strategy cannot apply, ModelError for alignments without attention."""
     constraints = {"--glossary": bool(options.glossary), "--bad-words": bool(options.bad_words)}
     if not can_constrain and (names := _given(constraints)):
         reason = f"decoding.strategy {strategy}, which predicts all tokens at once"
@@ -87,7 +87,7 @@ class Request:
     target_language: str | None = None
     """One of the languages of the model; None: that of the options."""
     extra: Mapping[str, str] = field(default_factory=dict)
-    """JSON keys that are copied to the output, with their values as they are written."""
+    """JSON keys that are copied to the output, with their values as raw JSON."""
     factors: Mapping[str, str] = field(default_factory=dict)
     """The values of each factor, by its name: one for each word, separated by spaces."""
     context: tuple[str, ...] = ()

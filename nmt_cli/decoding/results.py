@@ -45,7 +45,7 @@ class Translation:
     """Number of translations that were asked for; there may be fewer different ones."""
     problems: tuple[TranslationFinding, ...] = ()
     """Problems of the best translation that remain after any retry."""
-    is_retried: bool = False
+    is_repaired: bool = False
     """Whether a retry found the best translation."""
     is_split: bool = False
     """Whether a sentence of the line was too long and was translated in parts."""
@@ -58,7 +58,7 @@ class Translation:
     constraints: "tuple[ConstraintUse, ...]" = ()
     """Constraints of the line, and whether the best translation satisfies them."""
     extra: Mapping[str, str] = field(default_factory=dict)
-    """JSON keys of the input that are copied to the output, with their values as they are written."""
+    """JSON keys of the input that are copied to the output, with their values as raw JSON."""
 
     @property
     def best(self) -> TranslatedText:
@@ -76,7 +76,7 @@ class TranslationStats:
     """Lines with a sentence that was too long and was split."""
     malformed: int = 0
     """Lines whose tags are not well nested."""
-    retried: int = 0
+    repaired: int = 0
     """Lines whose first translation had a problem and was replaced by a better one."""
     failing: int = 0
     """Lines whose translation still has a problem."""
@@ -102,7 +102,7 @@ class TranslationStats:
             truncated=sum(translation.is_truncated for translation in translations),
             split=sum(translation.is_split for translation in translations),
             malformed=sum(translation.is_malformed for translation in translations),
-            retried=sum(translation.is_retried for translation in translations),
+            repaired=sum(translation.is_repaired for translation in translations),
             failing=sum(map(bool, remaining)),
             problems=Counter(problem for problems in remaining for problem in problems),
             terms=Counter(str(term) for translation in translations for term in translation.terms),
@@ -144,8 +144,8 @@ class TranslationStats:
         if self.failing:
             kinds = ", ".join(f"{problem} {count:,}" for problem, count in self.problems.most_common())
             found.append(
-                f"{self.failing:,} of {self.lines:,} translations may be wrong ({kinds}); {self.retried:,} others were "
-                "replaced after a retry; --format jsonl marks them"
+                f"{self.failing:,} of {self.lines:,} translations may be wrong ({kinds}), after {self.repaired:,} were "
+                "replaced by better ones; --format jsonl marks them"
             )
         return found
 
@@ -197,7 +197,7 @@ def format_jsonl(index: int, translation: Translation) -> str:
     record |= _record(translation.best)
     if translation.n_best > 1:
         record["hypotheses"] = [_record(found) for found in translation.hypotheses]
-    if translation.is_retried:
+    if translation.is_repaired:
         record["repaired"] = True
     if translation.terms:
         record["terms"] = [

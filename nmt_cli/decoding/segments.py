@@ -42,7 +42,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class SegmentLimits:
-    """Sizes in subwords from which lines are split."""
+    """Sizes in subwords above which lines are split."""
 
     max_tokens: int
     """The longest sentence that is translated at once."""

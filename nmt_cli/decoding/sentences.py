@@ -35,14 +35,14 @@ class Constraints:
     prefix: Phrase = ()
     """The translation begins with these tokens."""
     prefix_completions: tuple[Phrase, ...] = ()
-    """One of these follows the prefix, if there are any."""
+    """One of these follows the prefix, if there are any: the prefix of a text may end within a word."""
     forced_phrases: tuple[Phrase, ...] = ()
     """Each occurs at least as often as it is listed here."""
     bad_words: tuple[Phrase, ...] = ()
     """None of these phrases occurs."""
     bonuses: tuple[PhraseBonus, ...] = ()
     hard_terms: tuple[HardTerm, ...] = ()
-    """Their targets, as tokens, are the last of the forced phrases."""
+    """`forced_phrases` ends with their targets, in this order."""
 
     def __bool__(self) -> bool:
         return bool(self.prefix or self.prefix_completions or self.forced_phrases or self.bad_words or self.bonuses)
@@ -80,7 +80,7 @@ class SentenceInput:
     suffix: tuple[int, ...] = ()
     """Source tokens after eos."""
     copies: tuple[int, ...] = ()
-    """Target tokens as which `tokens` can be copied, if some words are outside the vocabulary; see `oov`."""
+    """For each of `tokens`, its id in the target vocabulary or beyond it (see `oov`), as which it can be copied."""
     num_context_tokens: int = 0
     """How many of the tags belong to context lines that are not translated with this one."""
 
@@ -93,10 +93,10 @@ class SentenceInput:
 def with_copies(
     tokenizer: Tokenizer, sentences: Sequence[SentenceInput], texts: Sequence[str], is_needed: bool = False
 ) -> Sequence[SentenceInput]:
-    """Return the sentences, given also as text, with the tokens as which theirs can be copied.
+    """Set `copies` of sentences, from their texts.
 
-    Only if a model copies words outside the vocabulary, or if it `is_needed`. A sentence whose tokens are not those of
-    its text, as part of a very long word, copies none.
+    Return the sentences unchanged unless the model copies words outside the vocabulary or `is_needed`. If a text is
+    tokenized differently on its own, as a part of a very long word, all its copies are unk.
     """
     if not (tokenizer.copies or is_needed):
         return sentences

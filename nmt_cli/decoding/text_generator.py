@@ -88,7 +88,7 @@ class TextGenerator:
 
         Args:
             index: 1-based index of the prompt, for random draws.
-            on_text: Called with parts of the continuation: while it is made in a search for a single hypothesis, else
+            on_text: Called with parts of the continuation: as it grows if the search has one hypothesis, otherwise once
                 at the end.
 
         Raises:
@@ -129,7 +129,7 @@ class TextGenerator:
         stream: "_Stream | None",
         n_best: int = 0,
     ) -> list[Hypothesis]:
-        """Return hypotheses for the tokens after the prompt and those generated, as many as fit into one window."""
+        """Continue the prompt and the generated tokens by at most the tokens left in one window."""
         before = [*prompt, *generated]
         if len(before) >= self.window:
             before = before[-max(1, self.window // 2) :]

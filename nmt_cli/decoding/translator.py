@@ -59,7 +59,7 @@ class InferenceConfig:
     context: Context | None = None
     """How the model reads lines in context."""
     tags: SourceTags = NO_TAGS
-    """Tags before each source."""
+    """Tokens that the model expects around each source, and before the target."""
     source_eos: bool = True
     """Whether the model reads eos after each source."""
     processors: Sequence[LogitsProcessor] = ()
@@ -252,7 +252,7 @@ class Translator:
             tuple(distinct(texts)),
             n_best=self.settings.n_best,
             problems=tuple(finding for result in results for finding in result.problems),
-            is_retried=any(result.is_retried for result in results),
+            is_repaired=any(result.is_repaired for result in results),
             is_split=any(segment.is_partial for segment in segments),
             is_truncated=not all(result.hypotheses[0].hypothesis.has_eos for result in results),
             terms=builder.term_uses(request, texts[0].text) if builder.is_active else (),

@@ -1,1 +1,1 @@
-"""Our models ↔ those of other programs, one file for each format."""
+"""Import models of other toolkits, and export models to them."""

@@ -1,1 +1,1 @@
-"""What to do: the recipe's schema, presets and YAML loading. No torch here."""
+"""The schema of recipes, presets and YAML loading. Does not import torch."""

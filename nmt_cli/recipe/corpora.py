@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter, WrapValidator
 
-from nmt_cli.recipe.section import Conflicts, Count, File, Language, Name, Positive, Section, default_tag
+from nmt_cli.recipe.section import Conflicts, Count, File, Language, Name, Positive, Section, default_discriminator
 
 _COLUMN_NAME: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(min_length=1)])
 _COLUMN_NUMBER: TypeAdapter[int] = TypeAdapter(Count)
@@ -196,11 +196,11 @@ class LearnedText(_TrainingKeys, TextCorpus):
 
 AnyCorpus = LinesCorpus | TsvCorpus | JsonlCorpus | TmxCorpus | TextCorpus
 """The class of any corpus, including training corpora."""
-Corpus = Annotated[AnyCorpus, Field(discriminator="format"), default_tag("format", "lines")]
+Corpus = Annotated[AnyCorpus, Field(discriminator="format"), default_discriminator("format", "lines")]
 TrainingCorpus = Annotated[
     LearnedLines | LearnedTsv | LearnedJsonl | LearnedTmx | LearnedText,
     Field(discriminator="format"),
-    default_tag("format", "lines"),
+    default_discriminator("format", "lines"),
 ]
 
 

@@ -41,6 +41,8 @@ class SequenceSettings(Section):
                 yield key, "requires language_tokens"
         if self.bos and self.language_tokens:
             yield "bos", "cannot be combined with language_tokens"
+        if self.source_language_last and not self.source_eos:
+            yield "source_language_last", "requires source_eos"
 
 
 class Data(Section):
@@ -75,7 +77,7 @@ class Data(Section):
     context: Context | None = None
 
     @classmethod
-    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def dependent_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the defaults of text without translations, if that is what the first training corpus has."""
         corpora = given.get("train")
         first = next(iter(corpora.values()), None) if isinstance(corpora, dict) else None
@@ -141,9 +143,15 @@ class Data(Section):
         reserved = self.reserved_tags
         for name, corpus in self.train.items():
             tag = corpus.tag or ""
-            if tag in reserved or RESERVED_TOKEN.fullmatch(f"<{tag}>"):
-                problem = f"is the tag {reserved[tag]}" if tag in reserved else "is reserved by the tokenizer"
-                yield ("train", name, "tag"), f"{tag} {problem}; use another name"
+            if tag in reserved:
+                problem = f"is the tag {reserved[tag]}"
+            elif RESERVED_TOKEN.fullmatch(f"<{tag}>"):
+                problem = "is reserved by the tokenizer"
+            elif tag.startswith("2"):
+                problem = "begins with 2, as tags of target languages do"
+            else:
+                continue
+            yield ("train", name, "tag"), f"{tag} {problem}; use another name"
 
     def _factor_conflicts(self) -> Conflicts:
         for index, factor in enumerate(self.factors):
@@ -166,6 +174,8 @@ class Data(Section):
     def reserved_tags(self) -> dict[str, str]:
         """Tags that corpora cannot have, with their meanings."""
         languages = [self.target_language, *(each.target_language for _, each in self._corpora())]
+        if self.sequence.language_tokens:
+            languages += [self.source_language, *(each.source_language for _, each in self._corpora())]
         prefix = "2" if self.language_tags else "" if self.sequence.language_tokens else None
         tags = {} if prefix is None else {f"{prefix}{each}": "of a language" for each in languages if each is not None}
         return tags | ({"sep": "between the sentences of a context"} if self.context is not None else {})
@@ -229,7 +239,7 @@ class TokenizerSettings(Section):
     byte_fallback: bool = True
     """Encode characters that did not occur in training as bytes, so that nothing is unknown."""
     symbols: list[Symbol] = []
-    """Pieces that are never split, such as `<br>`; unigram may still split one of common letters."""
+    """Pieces to keep whole, such as `<br>`. bpe always does; unigram may split a piece of frequent letters."""
     monolingual: MonolingualText = MonolingualText()
 
     def conflicts(self) -> Conflicts:

@@ -1,14 +1,20 @@
-"""The section `decoding`, and all that may change when a model stands."""
+"""The section `decoding`, and the settings that may change after training."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, File, SearchKind, Section, default_tag
+from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, File, SearchKind, Section, default_discriminator
 
 _MAX_HYPOTHESES = 1000
+
+
+def _true_false_or_text(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        return value
+    raise ValueError("must be true, false or never")  # 1 equals True, which a Literal would accept
 
 
 class SearchSettings(Section):
@@ -62,7 +68,8 @@ class StepwiseSettings(SearchSettings):
     glossary_bonus: Annotated[float, Field(ge=0, le=100)] = 3.0
     """Bonus in nats for each use of a term of a soft glossary."""
     language_model: LanguageModelSettings | None = None
-    """Not used by validation in training."""
+    """Add the log-probabilities of a language model to those of the translation model. Not used by validation in
+    training."""
     shortlist: bool = False
     """Only consider the subwords that the model's shortlist gives for each source, which is faster with a large
     vocabulary; `nmt shortlist` makes it. Not used by validation in training."""
@@ -76,7 +83,7 @@ class StepwiseSettings(SearchSettings):
             yield "shortlist", "cannot be combined with language_model"
 
     def beam(self, size: int, n_best: int) -> "BeamSettings":
-        """Return the settings of an ordinary beam search with the same shared settings, which are valid already."""
+        """Return the settings of an ordinary beam search with the same shared settings, not validated again."""
         return BeamSettings.model_construct(**self.shared() | {"beam_size": size, "n_best": n_best})
 
     def shared(self) -> dict[str, Any]:
@@ -91,7 +98,7 @@ class BeamSettings(StepwiseSettings):
     """The search strategy."""
     beam_size: Annotated[int, Field(ge=1, le=_MAX_HYPOTHESES)] = 5
     """Number of hypotheses kept of each sentence."""
-    early_stopping: bool | Literal["never"] = False
+    early_stopping: Annotated[Literal[True, False, "never"], BeforeValidator(_true_false_or_text)] = False
     """When `beam_size` hypotheses are finished: stop at once (true), stop when no active one would win by ending
     (false), or continue until none can win at any length (`never`)."""
     coverage_penalty: Annotated[float, Field(ge=0, le=10)] = 0.0
@@ -102,8 +109,8 @@ class BeamSettings(StepwiseSettings):
     """Cost in nats of a token for each hypothesis of earlier groups that has the same token at the same position."""
 
     @classmethod
-    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a beam that is divisible into the groups. It must not follow `n_best`, which only lists more of it."""
+    def dependent_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a beam that is divisible into the groups. `n_best` does not change it."""
         groups = given.get("num_beam_groups", 1)
         if type(groups) is not int or groups < 1:
             return {}
@@ -118,7 +125,7 @@ class BeamSettings(StepwiseSettings):
             yield "num_beam_groups", f"beam_size {self.beam_size} is not divisible by {self.num_beam_groups}"
 
 
-class SamplingFilters(StepwiseSettings):
+class SamplingBaseSettings(StepwiseSettings):
     """Settings of the distribution that tokens are sampled from."""
 
     temperature: Annotated[float, Field(gt=0)] = 1.0
@@ -135,14 +142,14 @@ class SamplingFilters(StepwiseSettings):
     """Seed of the samples. The same seed gives the same translations."""
 
 
-class SamplingSettings(SamplingFilters):
+class SamplingSettings(SamplingBaseSettings):
     """Sampling: each token is drawn from the model's distribution. The first of n_best samples is the translation."""
 
     strategy: Literal["sampling"]
     """The search strategy."""
 
 
-class MbrSettings(SamplingFilters):
+class MbrSettings(SamplingBaseSettings):
     """Minimum Bayes risk (Kumar & Byrne 2004; Eikema & Aziz 2020): choose the candidate most similar to the others."""
 
     strategy: Literal["mbr"]
@@ -159,7 +166,7 @@ class MbrSettings(SamplingFilters):
         if self.n_best > self.num_candidates:
             message = f"{self.n_best} is more than num_candidates, {self.num_candidates}; set more candidates as well"
             yield "n_best", message
-        for name, field in SamplingFilters.model_fields.items() if self.candidates_from == "beam" else ():
+        for name, field in SamplingBaseSettings.model_fields.items() if self.candidates_from == "beam" else ():
             if name not in StepwiseSettings.model_fields and getattr(self, name) != field.default:
                 yield name, "has no effect on a beam; remove it, or candidates_from"
 
@@ -190,12 +197,12 @@ def _default_strategy(siblings: Mapping[str, Any]) -> str:
 Decoding = Annotated[
     BeamSettings | SamplingSettings | MbrSettings | CtcSearchSettings,
     Field(discriminator="strategy"),
-    default_tag("strategy", _default_strategy),
+    default_discriminator("strategy", _default_strategy),
 ]
 
 
-class AfterTraining(Section):
-    """The sections that do not shape the weights, so that they can change when a model stands."""
+class InferenceSettings(Section):
+    """The sections that may change after training."""
 
     decoding: Decoding = BeamSettings()
     evaluation: Evaluation = Evaluation()

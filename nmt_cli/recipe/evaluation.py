@@ -67,7 +67,8 @@ class Evaluation(Section):
         "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "flores101", "flores200", "none"
     ] = "auto"
     """Tokenizer of BLEU. auto follows the target language: zh for Chinese; ja-mecab or ko-mecab for Japanese or Korean
-    if their packages are installed; char for other scripts without spaces between words, and for Japanese; 13a."""
+    if their packages are installed; char for other scripts without spaces between words, and for Japanese without its
+    package; otherwise 13a."""
     ter_tokenizer: Literal["auto", "tercom", "asian", "char"] = "auto"
     """Tokenizer of TER. auto follows the target language: asian (sacreBLEU's `--ter-normalized --ter-asian-support`)
     for Chinese, char for other scripts without spaces between words, else tercom."""

@@ -23,7 +23,7 @@ class LengthFilter(Section):
     """Maximum characters of either side."""
 
     @classmethod
-    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def dependent_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Raise the maximum above a large minimum."""
         least = given.get("min")
         return {"max": 2 * least} if type(least) is int and least > cls.model_fields["max"].default else {}
@@ -57,7 +57,8 @@ class ScriptFilter(Section):
     type: Literal["script"] = "script"
     """Type of the filter."""
     min: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Minimum fraction of the letters of a side; half of it if the others are in words of both sides, such as names."""
+    """Minimum fraction of the letters of a side. Half of it suffices if the letters of other scripts are in words
+    of both sides, such as names."""
 
 
 class RepeatsFilter(Section):
@@ -117,9 +118,9 @@ class LanguageFilter(Section):
     """Program that prints one line per input line, beginning with a language code such as `de`; default: py3langid,
     which needs `pip install 'nmt-cli[language]'`. It never drops a side in a language that it does not know."""
     source: Language | None = None
-    """Expected code of sources; default: `data.source_language`."""
+    """Expected code of sources; default: the source language of the corpus."""
     target: Language | None = None
-    """Expected code of targets; default: `data.target_language`."""
+    """Expected code of targets; default: the target language of the corpus."""
     sides: Literal["both", "source", "target"] = "both"
     """Sides to check."""
 

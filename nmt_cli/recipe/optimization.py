@@ -5,15 +5,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, Positive, Rate, Section, default_tag
+from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, Positive, Rate, Section, default_discriminator
 
 
 class OptimizerSettings(Section):
     """Settings of every optimizer."""
 
     num_states: ClassVar[int] = 2
-    """Numbers of optimizer state per parameter."""
-    lr_sets_step_size: ClassVar[bool] = True
+    """Upper bound of the numbers of optimizer state per parameter, to estimate memory."""
+    is_scale_invariant: ClassVar[bool] = True
     """Whether the size of a step follows from the learning rate alone, so that one range suits models of all sizes."""
 
     learning_rate: Positive = 1e-3
@@ -51,7 +51,7 @@ class SgdSettings(OptimizerSettings):
     """Stochastic gradient descent."""
 
     num_states: ClassVar[int] = 1
-    lr_sets_step_size: ClassVar[bool] = False
+    is_scale_invariant: ClassVar[bool] = False
 
     type: Literal["sgd"]
     """Optimizer."""
@@ -73,7 +73,7 @@ class AdafactorSettings(OptimizerSettings):
     """Adam with less memory: keeps one average per row and column of a matrix (Shazeer & Stern 2018)."""
 
     num_states: ClassVar[int] = 0
-    lr_sets_step_size: ClassVar[bool] = False
+    is_scale_invariant: ClassVar[bool] = False
 
     type: Literal["adafactor"]
     """Optimizer."""
@@ -97,7 +97,7 @@ class MuonSettings(AdamBaseSettings):
 Optimizer = Annotated[
     AdamWSettings | AdamSettings | SgdSettings | AdafactorSettings | MuonSettings,
     Field(discriminator="type"),
-    default_tag("type", "adamw"),
+    default_discriminator("type", "adamw"),
 ]
 
 
@@ -170,12 +170,12 @@ class PlateauSettings(ScheduleSettings):
 Schedule = Annotated[
     InverseSqrtSettings | NoamSettings | LinearSettings | CosineSettings | WsdSettings | PlateauSettings,
     Field(discriminator="type"),
-    default_tag("type", "inverse_sqrt"),
+    default_discriminator("type", "inverse_sqrt"),
 ]
 
 
 Pattern = Annotated[str, Field(min_length=1)]
-"""Of parameter names."""
+"""A parameter name, or a glob pattern of names."""
 
 
 class Lora(Section):

@@ -12,7 +12,7 @@ from nmt_cli.recipe.data import Data, TokenizerSettings
 from nmt_cli.recipe.decoding import Decoding
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.model import DEFAULT_MODEL, DecoderOnlySettings, ModelSettings
-from nmt_cli.recipe.section import Conflicts, File, Section
+from nmt_cli.recipe.section import Conflicts, File, Licence, Section
 from nmt_cli.recipe.training import Training
 
 
@@ -20,9 +20,9 @@ class Recipe(Section):
     """Data, model, training, decoding and evaluation of one experiment."""
 
     format: Literal[1] = 1
-    """Version of the keys of recipes; a later version of nmt that changes them has another."""
-    licence: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]{1,64}$")] | None = None
-    """Licence of the published model, such as cc-by-4.0, for its model card."""
+    """Version of the recipe format. It increases when keys change incompatibly."""
+    licence: Licence | None = None
+    """Licence of the published model, for its model card."""
     run: File
     """Run directory for checkpoints, training log, model and scores."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
@@ -33,7 +33,7 @@ class Recipe(Section):
     """Architecture and size of the model. With `training.start_from` they are those of that model; only dropout and
     `layer_drop` may differ."""
     training: Training = Training()
-    decoding: Decoding = Field(default={}, validate_default=True)
+    decoding: Decoding = Field(default={}, validate_default=True)  # the default strategy depends on the model
     """Search strategy and its settings."""
     evaluation: Evaluation = Evaluation()
 
@@ -147,7 +147,7 @@ _CHANGEABLE = (
     "training.label_smoothing",
     "evaluation",
 )
-"""Keys that may change when a run is resumed: those that neither the data, the model nor its state depends on."""
+"""Keys that may change when a run is resumed: its checkpoints can still be loaded, but the result may differ."""
 
 
 @dataclass(frozen=True)

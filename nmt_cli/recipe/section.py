@@ -43,7 +43,7 @@ class Section(BaseModel):
     )
 
     @classmethod
-    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def dependent_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return defaults that differ from those of the fields, so that they fit the values that are given.
 
         The values are not validated yet.
@@ -53,10 +53,10 @@ class Section(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def fill_in_defaults(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        """Add `fitting_defaults` to the settings of a section; they do not count as given."""
+        """Add `dependent_defaults` to the settings of a section; they do not count as given."""
         if not isinstance(given, dict):
             return validate(given)
-        defaults = cls.fitting_defaults(given)
+        defaults = cls.dependent_defaults(given)
         section = validate({**defaults, **given})
         section.model_fields_set.intersection_update(given)
         return section
@@ -95,10 +95,11 @@ class CrossFieldError(ValueError):
         self.key, self.message = key, message
 
 
-def default_tag(key: str, default: str | Callable[[Mapping[str, Any]], str]) -> WrapValidator:
-    """Return a validator that fills in the discriminator `key` of a section if it is missing; it is then not given.
+def default_discriminator(key: str, default: str | Callable[[Mapping[str, Any]], str]) -> WrapValidator:
+    """Return a validator that fills in the discriminator `key` of a section if it is missing.
 
-    `default` may depend on the settings beside the section that precede it.
+    A discriminator filled in this way does not count as given. `default` may be a function of the settings that precede
+    the section in its parent.
     """
 
     def fill_in(given: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
@@ -124,10 +125,21 @@ def _file_name(value: Any) -> Any:
 File = Annotated[Path, Field(strict=False), BeforeValidator(_file_name)]
 """A path, relative to the working directory."""
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""The name of a corpus or test set, also used as a folder name."""
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+Name = Annotated[str, Field(pattern=_NAME)]
+"""The name of a corpus, test set, tag, factor or external metric, also used as a file name."""
 
-Language = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+_LANGUAGE = r"^[A-Za-z][A-Za-z0-9_-]*$"
+Language = Annotated[str, Field(pattern=_LANGUAGE)]
+_LICENCE = r"^[A-Za-z0-9.+-]{1,64}$"
+Licence = Annotated[str, Field(pattern=_LICENCE)]
+PATTERNS = {
+    NO_SPACES: "text without spaces",
+    _NAME: "a name of letters, digits, `.`, `-` and `_`, such as news-2016",
+    _LANGUAGE: "a code of letters, digits, `-` and `_`, such as en",
+    _LICENCE: "a licence of at most 64 letters, digits, `.`, `+` and `-`, such as cc-by-4.0",
+}
+"""What text that matches a pattern is, in Markdown."""
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]

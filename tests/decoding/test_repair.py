@@ -85,7 +85,7 @@ def test_repair_retries_all_failing_sentences_together() -> None:
     assert [lines for lines, _ in search.asked] == [[0, 2], [0, 2]]
     expected = [strategy.settings for strategy in BeamStrategy(BEAM).retries()[:2]]
     assert [strategy.settings for _, strategy in search.asked] == expected
-    assert [(each.hypotheses[0].text, each.is_retried) for each in found] == [("b", True), ("a", False), ("b", True)]
+    assert [(each.hypotheses[0].text, each.is_repaired) for each in found] == [("b", True), ("a", False), ("b", True)]
 
 
 def test_repair_does_not_sample_sentences_with_required_phrases() -> None:
@@ -101,7 +101,7 @@ def test_repair_does_not_sample_sentences_with_required_phrases() -> None:
 def test_repair_keeps_results_without_better_ones() -> None:
     found = repair(Searches([("x", -0.1)], [("xx", -0.1)]), result(("x", -5.0)))
 
-    assert [(each.hypotheses[0].text, each.is_retried, len(each.problems)) for each in found] == [("x", False, 1)]
+    assert [(each.hypotheses[0].text, each.is_repaired, len(each.problems)) for each in found] == [("x", False, 1)]
 
 
 def test_repair_prefers_fewer_problems_then_higher_scores() -> None:
@@ -109,7 +109,7 @@ def test_repair_prefers_fewer_problems_then_higher_scores() -> None:
     (half,) = repair(Searches([("xb", -0.1), ("xb", -0.2)]), result(("xxx", -5.0)))
 
     assert found.hypotheses[0].text == "d"
-    assert (half.hypotheses[0].text, half.is_retried, len(half.problems)) == ("xb", True, 1)
+    assert (half.hypotheses[0].text, half.is_repaired, len(half.problems)) == ("xb", True, 1)
 
 
 def test_repair_takes_less_likely_hypotheses_only_without_problems() -> None:
@@ -132,7 +132,7 @@ def test_repair_takes_only_hypotheses_that_are_nearly_as_likely(
         [SentenceInput(1, [1])], [""], [result(("xx", -0.3))]
     )
 
-    assert (found.hypotheses[0].text, found.is_retried) == (("bc", True) if is_taken else ("xx", False))
+    assert (found.hypotheses[0].text, found.is_repaired) == (("bc", True) if is_taken else ("xx", False))
 
 
 def test_repair_first_searches_with_lost_text_masked() -> None:
@@ -146,7 +146,7 @@ def test_repair_first_searches_with_lost_text_masked() -> None:
         sentences, ["", ""], [result(("a", -1)), result(("12", -1))]
     )
 
-    assert [(each.hypotheses[0].text, each.is_retried) for each in found] == [("12", True), ("12", False)]
+    assert [(each.hypotheses[0].text, each.is_repaired) for each in found] == [("12", True), ("12", False)]
     assert not search.asked
 
 
@@ -207,8 +207,8 @@ def test_translator_repairs_lines(decoding: BeamSettings | SamplingSettings) -> 
         for check in (None, odd)
     )
 
-    assert any(each.is_retried for each in checked)
+    assert any(each.is_repaired for each in checked)
     for before, after in zip(plain, checked, strict=True):
         assert bool(after.problems) == bool(len(after.best.text) % 2)
-        assert after == before or after.is_retried or after.problems
+        assert after == before or after.is_repaired or after.problems
         assert len(after.hypotheses) == len(before.hypotheses)

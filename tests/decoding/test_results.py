@@ -86,7 +86,7 @@ def test_jsonl_format_has_annotations_and_copied_keys() -> None:
 
 
 def test_jsonl_format_marks_repaired_lines() -> None:
-    translation = Translation("a", (TranslatedText("b", -1.0, -1.0),), is_retried=True)
+    translation = Translation("a", (TranslatedText("b", -1.0, -1.0),), is_repaired=True)
 
     assert json.loads(FORMATS["jsonl"](3, translation))["repaired"] is True
 

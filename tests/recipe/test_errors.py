@@ -72,7 +72,7 @@ def test_key_in_wrong_section_is_reported_with_the_right_section(name: str, good
         ("training.label_smoothing=ten", 'must be a number, not "ten"'),
         ("training.optimizer.learning_rate=0", "must be more than 0, not 0"),
         ("training.optimizer.learning_rate=.inf", "must be a finite number, not .inf"),
-        ("training.optimizer.betas=[0.9]", "must have at least 2, not 1"),
+        ("training.optimizer.betas=[0.9]", "must have at least 2 entries, not 1"),
         ("training.optimizer.betas=0.9", "must be a list, not 0.9"),
         (
             "training.optimizer=adamw",
@@ -93,15 +93,26 @@ def test_key_in_wrong_section_is_reported_with_the_right_section(name: str, good
         ),
         ("model.width=31", "must be a multiple of 2, not 31"),
         ("model.heads=3", "3 does not divide width (128)"),
-        ("model.tied_embeddings=1", 'must be one of none, decoder, all, input, not "1"'),
+        ("model.tied_embeddings=1", "must be one of none, decoder, all, input, not 1"),
         ("tokenizer.joint=yes", 'must be true or false, not "yes"'),
         (
             "data.source_language=a b",
-            'must be a plain name of letters, digits, - and _, such as en or news-2016, not "a b"',
+            'must be a code of letters, digits, - and _, such as en, not "a b"',
+        ),
+        ("format=2", "must be 1, not 2"),
+        (
+            "licence=cc_by",
+            'must be a licence of at most 64 letters, digits, ., + and -, such as cc-by-4.0, not "cc_by"',
+        ),
+        ("decoding.early_stopping=nevr", 'must be one of true, false, never, not "nevr"; did you mean never?'),
+        (
+            "training.validation.metric=los",
+            "must be one of loss, bleu, spbleu, chrf, chrf++, ter, rouge1, rouge2, rougeL, meteor, exact_match, wer,"
+            ' per, not "los"; did you mean loss?',
         ),
         ("data.train=", "must be a section with one entry per name, not empty"),
-        ("data.train={}", "must have at least 1, not 0"),
-        ("data.train.source=x", 'is taken for a name of your choice, which needs the keys source and target, not "x"'),
+        ("data.train={}", "must have at least 1 entry, not 0"),
+        ("data.train.source=x", 'names an entry, which must be a section with the keys source and target, not "x"'),
         ("run=''", "must be a file name, neither empty nor with a NUL byte"),
         ('run="a\\0b"', "must be a file name, neither empty nor with a NUL byte"),
         ("run=[]", "must be a file name, not a list"),
@@ -110,7 +121,7 @@ def test_key_in_wrong_section_is_reported_with_the_right_section(name: str, good
             "is not a setting; the settings here are"
             " metrics, comet, external, bleu_tokenizer, ter_tokenizer, spbleu_tokenizer, resamples, seed, samples",
         ),
-        ("evaluation.metrics=[]", "must have at least 1, not 0"),
+        ("evaluation.metrics=[]", "must have at least 1 entry, not 0"),
     ],
 )
 def test_invalid_value_is_reported_with_the_allowed_values(
@@ -185,7 +196,7 @@ def test_all_errors_are_reported_in_order_of_lines(good: str, errors_of: ErrorsO
     text = good.replace("run:", "rum:").replace("updates: 100", "updates: ten").replace("preset: tiny", "preset: 3")
     assert errors_of(text + "run: x\nrun: y\n", "training.limit.updates=3") == [
         "r.yaml:1:1: rum: is not a setting; did you mean run?",
-        'r.yaml:14:3: model.preset: must be one of tiny, small, base, big, student-tiny, student-base, not "3"',
+        "r.yaml:14:3: model.preset: must be one of tiny, small, base, big, student-tiny, student-base, not 3",
         'r.yaml:16:12: training.limits.updates: must be an integer, not "ten"',
         "r.yaml:18:1: run: is given twice; the first is on line 17",
         "--set training.limit.updates=3: training.limit: is not a setting; did you mean limits?",

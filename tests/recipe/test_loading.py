@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.errors import RecipeError
-from nmt_cli.recipe.decoding import AfterTraining, BeamSettings, SamplingSettings
+from nmt_cli.recipe.decoding import BeamSettings, InferenceSettings, SamplingSettings
 from nmt_cli.recipe.evaluation import Evaluation
 from nmt_cli.recipe.loading import given_yaml, load_recipe, override, resolved_yaml
 from nmt_cli.recipe.loading.schema_walk import sections
@@ -182,7 +182,7 @@ def test_override_of_optimizer_drops_settings_of_the_old_one(good: str, write: W
 
 
 def test_override_changes_only_the_given_settings() -> None:
-    stored = AfterTraining(decoding=BeamSettings(beam_size=4, length_penalty=0.6))
+    stored = InferenceSettings(decoding=BeamSettings(beam_size=4, length_penalty=0.6))
     changed = override(stored, ["decoding.beam_size=1", "evaluation.samples=0"])
     assert changed.decoding == BeamSettings(beam_size=1, length_penalty=0.6)
     assert changed.evaluation == Evaluation(samples=0)
@@ -191,16 +191,16 @@ def test_override_changes_only_the_given_settings() -> None:
 
 def test_default_beam_does_not_grow_with_the_number_of_translations() -> None:
     with pytest.raises(RecipeError, match="n_best"):  # another beam could find another best translation
-        override(AfterTraining(), ["decoding.n_best=6"])
+        override(InferenceSettings(), ["decoding.n_best=6"])
 
 
 def test_default_beam_fits_an_override_of_the_number_of_groups() -> None:
-    changed = override(AfterTraining(), ["decoding.num_beam_groups=3"])
+    changed = override(InferenceSettings(), ["decoding.num_beam_groups=3"])
     assert changed.decoding == BeamSettings(num_beam_groups=3, beam_size=6)
 
 
 def test_override_of_strategy_drops_settings_of_the_old_one() -> None:
-    stored = AfterTraining(decoding=BeamSettings(beam_size=4, length_penalty=0.6))
+    stored = InferenceSettings(decoding=BeamSettings(beam_size=4, length_penalty=0.6))
     changed = override(stored, ["decoding.strategy=sampling", "decoding.top_k=10"])
     assert changed.decoding == SamplingSettings(strategy="sampling", length_penalty=0.6, top_k=10)
     assert override(changed, ["decoding.strategy=beam"]).decoding == BeamSettings(length_penalty=0.6)
@@ -216,7 +216,7 @@ def test_override_of_strategy_drops_settings_of_the_old_one() -> None:
 )
 def test_override_refuses_invalid_settings(options: list[str], key: str) -> None:
     with pytest.raises(RecipeError, match=rf"^--set {options[-1]}: {key}: "):
-        override(AfterTraining(), options)
+        override(InferenceSettings(), options)
 
 
 # Whatever a recipe holds, it is a recipe or a error that is told

@@ -32,7 +32,7 @@ def check_extensible(recipe: Recipe, name: str | None = None, tag: str | None = 
     """
     for option, value in (("--name", name), ("--tag", tag)):
         if value is not None and not _is_name(value):
-            raise RecipeError(f"{option} {value}: must be a plain name of letters, digits, - and _, such as news-2016")
+            raise RecipeError(f"{option} {value}: must be a name of letters, digits, ., - and _, such as news-2016")
     if name in recipe.data.train:
         raise RecipeError(f"--name {name}: data.train already has a corpus {name}; choose another name")
     for key, is_set in (("data.factors", recipe.data.factors), ("data.context", recipe.data.context)):

@@ -28,7 +28,7 @@ from nmt_cli.recipe.decoding import (
     BeamSettings,
     CtcSearchSettings,
     MbrSettings,
-    SamplingFilters,
+    SamplingBaseSettings,
     SamplingSettings,
     SearchSettings,
     StepwiseSettings,
@@ -271,5 +271,5 @@ def _candidate_settings(settings: MbrSettings) -> BeamSettings | SamplingSetting
     count = settings.num_candidates
     if settings.candidates_from == "beam":
         return settings.beam(count, n_best=count)
-    filters: dict[str, Any] = {name: getattr(settings, name) for name in SamplingFilters.model_fields}
+    filters: dict[str, Any] = {name: getattr(settings, name) for name in SamplingBaseSettings.model_fields}
     return SamplingSettings.model_construct(**filters | {"strategy": "sampling", "n_best": count})

@@ -52,7 +52,7 @@ def recipe_or_none(path: Path) -> Recipe | None:
 def override(settings: _Root, overrides: Sequence[str]) -> _Root:
     """Return the settings with overrides such as `decoding.beam_size=1` applied."""
     location = Location(" ".join(f"--set {option}" for option in overrides))
-    document = Document(settings.model_dump(mode="json", exclude_defaults=True), {(): location})  # defaults may adapt
+    document = Document(settings.model_dump(mode="json", exclude_defaults=True), {(): location})  # defaults may change
     return _validate_with_overrides(type(settings), document, overrides)
 
 
@@ -73,7 +73,7 @@ def resolved_yaml(recipe: Recipe) -> str:
 
 
 def given_yaml(recipe: Recipe, comments: Mapping[tuple[str, ...], str]) -> str:
-    """Return what a recipe gives as YAML; sections without sections inside them are on one line.
+    """Return the given settings of a recipe as YAML. Innermost sections are on one line.
 
     Args:
         comments: By key, lines that are written above it as a comment; the empty key is the beginning of the file.

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from nmt_cli.recipe.loading.parsing import Document, Key, RecipeIssue, dotted_key, parse_scalar
 from nmt_cli.recipe.loading.schema_walk import discriminator_key, discriminator_value, section_classes, sections
 from nmt_cli.recipe.model import PresetSection
-from nmt_cli.recipe.section import NO_SPACES, CrossFieldError, Section
+from nmt_cli.recipe.section import PATTERNS, CrossFieldError, Section
 
 _SIMILAR, _VERY_SIMILAR = 0.6, 0.8
 """Cutoffs of `get_close_matches`: for suggestions from the same section, and from other sections."""
@@ -33,7 +33,6 @@ _MESSAGES = {
     "less_than_equal": "must be at most {le}",
     "multiple_of": "must be a multiple of {multiple_of}",
     "string_too_short": "must be text",
-    "string_pattern_mismatch": "must be a plain name of letters, digits, - and _, such as en or news-2016",
 }
 
 
@@ -52,7 +51,7 @@ def collect_issues(error: ValidationError, root: type[Section], document: Docume
             explained |= suggested
         elif detail["type"] != "missing":
             found.append(_invalid_value(key, detail, root, document))
-            explained |= _keys_from_preset(key, root)
+            explained |= _keys_missing_without_preset(key, root)
     found += [(key, "is missing") for key, detail in details if detail["type"] == "missing" and key not in explained]
     return [RecipeIssue(document.location(key), key, message) for key, message in found]
 
@@ -91,7 +90,7 @@ def _unknown_key_message(key: Key, detail: ErrorDetails, root: type[Section]) ->
     return f"is not a setting; the settings here are {', '.join(here)}", set()
 
 
-def _keys_from_preset(key: Key, root: type[Section]) -> set[Key]:
+def _keys_missing_without_preset(key: Key, root: type[Section]) -> set[Key]:
     """Return the keys that are reported as missing only because the preset at `key` is invalid."""
     if key[-1:] != ("preset",):
         return set()
@@ -110,10 +109,14 @@ def _invalid_value(key: Key, detail: ErrorDetails, root: type[Section], document
             return key, _not_a_section(key, classes, given, root, document)
         if discriminator not in given and (close := get_close_matches(discriminator, given, 1, _VERY_SIMILAR)):
             return (*key, close[0]), f"is not a setting; did you mean {discriminator}?"
-        return (*key, discriminator), _choice_message(known, given.get(discriminator), discriminator in given)
+        if discriminator not in given:
+            return (*key, discriminator), f"is missing; it {_choices(known)}"
+        return (*key, discriminator), _choice_message(
+            known, given.get(discriminator), _display(given.get(discriminator))
+        )
     shown = _display(detail["input"], document.raw_scalars.get(key))
     if kind == "literal_error":
-        return key, _choice_message(re.findall(r"'([^']*)'", context["expected"]), detail["input"])
+        return key, _choice_message(_literals(context["expected"]), detail["input"], shown)
     if kind == "value_error":
         error = context["error"]
         return ((*key, *error.key), error.message) if isinstance(error, CrossFieldError) else (key, str(error))
@@ -121,9 +124,10 @@ def _invalid_value(key: Key, detail: ErrorDetails, root: type[Section], document
         return key, _not_a_section(key, section_classes(root, key), detail["input"], root, document)
     if kind in ("too_short", "too_long"):
         is_short, limit = kind == "too_short", context.get("min_length", context.get("max_length"))
-        return key, f"must have at {'least' if is_short else 'most'} {limit}, not {context['actual_length']}"
-    if context.get("pattern") == NO_SPACES:
-        return key, f"must be text without spaces, not {shown}"
+        entries = "entry" if limit == 1 else "entries"
+        return key, f"must have at {'least' if is_short else 'most'} {limit} {entries}, not {context['actual_length']}"
+    if kind == "string_pattern_mismatch":
+        return key, f"must be {PATTERNS[context['pattern']].replace('`', '')}, not {shown}"
     bounds = {name: _format_bound(bound) for name, bound in context.items()}
     message = _MESSAGES[kind].format_map(bounds) if kind in _MESSAGES else detail["msg"]
     return key, f"{message}, not {shown}{_integer_hint(kind, document.raw_scalars.get(key))}"
@@ -141,17 +145,23 @@ def _not_a_section(
             shown += f"; write {{{discriminator}: {given}}}"
     if not section_classes(root, key[:-1]) and isinstance(key[-1], str):
         needed = [name for name, setting in classes[0].model_fields.items() if setting.is_required()]
-        return f"is taken for a name of your choice, which needs the keys {' and '.join(needed)}, not {shown}"
+        return f"names an entry, which must be a section with the keys {' and '.join(needed)}, not {shown}"
     return f"must be a section of settings such as {_join_with_or(names[:3])}, not {shown}"
 
 
-def _choice_message(known: list[str], given: Any, is_given: bool = True) -> str:
+def _choice_message(known: list[str], given: Any, shown: str) -> str:
     """Return the message for a value that is not one of the choices."""
-    message = f"must be one of {', '.join(known)}" if len(known) > 1 else f"must be {known[0]}"
-    if not is_given:
-        return f"is missing; it {message}"
     close = get_close_matches(str(given).lower(), known, 1, _SIMILAR)
-    return f"{message}, not {_display(given)}" + (f"; did you mean {close[0]}?" if close else "")
+    return f"{_choices(known)}, not {shown}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _choices(known: list[str]) -> str:
+    return f"must be one of {', '.join(known)}" if len(known) > 1 else f"must be {known[0]}"
+
+
+def _literals(expected: str) -> list[str]:
+    """Return the values in pydantic's list of literals, such as "True, False or 'never'", as YAML."""
+    return [name or other.lower() for name, other in re.findall(r"'([^']*)'|(True|False|-?\d+)", expected)]
 
 
 def _integer_hint(kind: str, raw: str | None) -> str:

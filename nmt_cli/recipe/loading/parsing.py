@@ -28,7 +28,7 @@ _MAX_INTEGER_DIGITS = 400
 
 @dataclass(frozen=True)
 class Location:
-    """A line and column of a file, both 1-based, or a command-line option if `line` is 0."""
+    """A line and column of a file, both 1-based; if `line` is 0, another source, such as a command-line option."""
 
     source: str
     line: int = 0
@@ -79,7 +79,7 @@ class Document:
         return key in self.locations and not self.locations[key].line
 
     def set_value(self, key: Key, value: Any) -> None:
-        """Set the value of an existing key."""
+        """Set the value of a key whose section exists."""
         section = self.values
         for name in key[:-1]:
             section = section[name]

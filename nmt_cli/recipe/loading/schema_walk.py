@@ -9,7 +9,7 @@ from nmt_cli.recipe.section import Section
 SectionKey = tuple[str, ...]
 NAME = "NAME"
 """Placeholder in a SectionKey for a name chosen by the user, such as that of a corpus."""
-ITEM = "NUMBER"
+INDEX = "NUMBER"
 """Placeholder in a SectionKey for the index of a section in a list."""
 
 
@@ -33,7 +33,7 @@ def sections(root: type[Section]) -> dict[SectionKey, tuple[type[Section], ...]]
 
 
 def section_classes(root: type[Section], key: tuple[str | int, ...]) -> tuple[type[Section], ...]:
-    """Return the classes of the section at `key`, without placeholders; empty if it is not a section."""
+    """Return the classes of the section at a key such as ("data", "train", "news"); empty if it is not a section."""
     for pattern, classes in sections(root).items():
         if len(pattern) == len(key) and all(map(_matches, pattern, key)):
             return classes
@@ -58,7 +58,7 @@ def selected_class(classes: tuple[type[Section], ...], settings: Any) -> type[Se
 
 
 def _matches(pattern: str, part: str | int) -> bool:
-    return pattern == ITEM if isinstance(part, int) else pattern in (NAME, part)
+    return pattern == INDEX if isinstance(part, int) else pattern in (NAME, part)
 
 
 def _sections_in(annotation: Any, key: SectionKey) -> Iterator[tuple[SectionKey, type[Section]]]:
@@ -66,6 +66,6 @@ def _sections_in(annotation: Any, key: SectionKey) -> Iterator[tuple[SectionKey,
     if isinstance(annotation, type) and issubclass(annotation, Section):
         yield key, annotation
         return
-    placeholder = {dict: (NAME,), list: (ITEM,)}.get(get_origin(annotation), ())
+    placeholder = {dict: (NAME,), list: (INDEX,)}.get(get_origin(annotation), ())
     for argument in get_args(annotation):
         yield from _sections_in(argument, (*key, *placeholder))

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from nmt_cli.recipe.section import Conflicts, Count, Positive, Rate, SearchKind, Section, default_tag
+from nmt_cli.recipe.section import Conflicts, Count, Positive, Rate, SearchKind, Section, default_discriminator
 
 SizePreset = Literal["tiny", "small", "base", "big"]
 Preset = Literal[SizePreset, "student-tiny", "student-base"]
@@ -24,7 +24,7 @@ class PresetSection(Section):
     """How translations are found; see Capabilities.search."""
 
     @classmethod
-    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def dependent_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the sizes of the preset, or of the default one, so that an unknown preset is the only error."""
         default = cls.model_fields["preset"].default
         preset = given.get("preset", default)
@@ -96,7 +96,7 @@ class RelativePositions(Section):
     """Learn biases for each layer instead of one set for the encoder and one for the decoder."""
 
     @classmethod
-    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def dependent_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return as many buckets as `max_distance` allows, and a distance that is far enough for `buckets`."""
         buckets, distance = (given.get(key, cls.model_fields[key].default) for key in ("buckets", "max_distance"))
         if type(buckets) is not int or type(distance) is not int or distance > buckets // 2:
@@ -111,7 +111,7 @@ class RelativePositions(Section):
 PositionSettings = Annotated[
     SinusoidalPositions | RotaryPositions | LearnedPositions | RelativePositions,
     Field(discriminator="type"),
-    default_tag("type", "sinusoidal"),
+    default_discriminator("type", "sinusoidal"),
 ]
 
 
@@ -139,7 +139,7 @@ class PointerGenerator(Section):
 
 
 OutputSettings = Annotated[
-    SoftmaxOutput | PointerGenerator, Field(discriminator="type"), default_tag("type", "softmax")
+    SoftmaxOutput | PointerGenerator, Field(discriminator="type"), default_discriminator("type", "softmax")
 ]
 
 
@@ -186,9 +186,9 @@ class LayerSettings(PresetSection):
         return self.head_width or self.width // self.heads
 
     @classmethod
-    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def dependent_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the sizes of the preset, with the number of heads nearest to it that the other settings allow."""
-        sizes, positions = super().fitting_defaults(given), given.get("positions")
+        sizes, positions = super().dependent_defaults(given), given.get("positions")
         width, groups = given.get("width", sizes.get("width")), given.get("key_value_heads") or 1
         if type(width) is not int or type(groups) is not int or groups < 1 or "heads" not in sizes:
             return sizes

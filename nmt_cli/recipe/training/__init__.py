@@ -43,7 +43,7 @@ class Validation(Section):
 
     every: Count = 1000
     """Updates between validations."""
-    metric: MetricName | Literal["loss"] = "bleu"
+    metric: Literal["loss", MetricName] = "bleu"
     """Metric that decides which checkpoint is best: loss, or a name of evaluation.metrics. The default metrics of
     evaluation.metrics are always computed."""
     sets: Literal["first", "all"] = "first"
@@ -105,11 +105,11 @@ class Stage(Section):
 
 
 class Mixing(Section):
-    """How training corpora are mixed: by their weights, by a temperature, or in stages."""
+    """How training corpora are mixed: by size, weight and temperature, or in stages."""
 
     temperature: Annotated[float, Field(ge=1)] = 1.0
-    """Above 1, small corpora are sampled more often: proportions are sizes to the power of 1/temperature. An epoch has
-    each pair of the largest corpus once."""
+    """Above 1, small corpora are sampled more often: proportions are (weight · size)^(1/temperature). With equal
+    weights, an epoch has each pair of the largest corpus once."""
     stages: list[Stage] = []
     """Successive stages. They replace the weights of the corpora; temperature must be 1."""
 
@@ -158,7 +158,7 @@ class Training(Section):
     """How to train the model."""
 
     update_tokens: Count = 4096
-    """Target tokens per update over all devices, kept to 10 %; a single longer pair is an update of its own."""
+    """Target tokens per update over all devices, met within 10 %; a single longer pair is an update of its own."""
     batch_tokens: CountOrAuto = "auto"
     """Maximum padded target tokens that a device processes at once; auto: as many as fit into memory, or suit a CPU's
     caches. It changes speed and memory, not the pairs of an update."""

@@ -21,44 +21,44 @@ class RDropSettings(Section):
 
 
 class SimCutSettings(Section):
-    """SimCut (Gao et al. 2022): a pass with hidden words must agree with the full one; twice the work and memory."""
+    """SimCut (Gao et al. 2022): a pass with hidden tokens must agree with the full one; twice the work and memory."""
 
     type: Literal["simcut"]
     """Kind of consistency."""
     weight: Weight = 3.0
     """Weight of the Kullback-Leibler divergence from the full pass to the other."""
     cutoff: Rate = 0.05
-    """Probability that a word of the source or the target is hidden from the second pass."""
+    """Probability that a token of the source or the target is hidden from the second pass."""
 
 
 Consistency = Annotated[RDropSettings | SimCutSettings, Field(discriminator="type")]
 
 
 class WordDropout(Section):
-    """Replace words by `<unk>` in training (Gal & Ghahramani 2016; Sennrich et al. 2016)."""
+    """Replace tokens by `<unk>` in training (Gal & Ghahramani 2016; Sennrich et al. 2016)."""
 
     source: Rate = 0.0
-    """Probability of replacing each source word."""
+    """Probability of replacing each source token."""
     target: Rate = 0.0
-    """Probability of replacing each word that the decoder reads; it must still be predicted."""
+    """Probability of replacing each token that the decoder reads; it must still be predicted."""
 
 
 class ScheduledSampling(Section):
-    """Replace some words that the decoder reads by its own predictions (Bengio et al. 2015).
+    """Replace some tokens that the decoder reads by its own predictions (Bengio et al. 2015).
 
-    The predictions come from a pass of the decoder over the true words (Duckworth et al. 2019; Mihaylova & Martins
-    2019). The probability grows linearly. Keep it small: the labels stay the true words.
+    The predictions come from a pass of the decoder over the true tokens (Duckworth et al. 2019; Mihaylova & Martins
+    2019). The probability grows linearly. Keep it small: the labels stay the true tokens.
     """
 
     max_rate: Rate = 0.25
-    """Probability of replacing each word after `end`."""
+    """Probability of replacing each token after `end`."""
     start: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
     """Update at which the probability begins to grow."""
     end: Count = 20_000
     """Update at which it reaches `max_rate`."""
 
     @classmethod
-    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def dependent_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the usual number of updates between `start` and `end`."""
         start = given.get("start")
         return {"end": cls.model_fields["end"].default + start} if type(start) is int and start >= 0 else {}
@@ -99,7 +99,7 @@ class Glancing(Section):
     """Fraction at the end of the training; at most `ratio`."""
 
     @classmethod
-    def fitting_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def dependent_defaults(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return fractions of which the one at the end is not the larger one."""
         ratio, final = (given.get(key, cls.model_fields[key].default) for key in ("ratio", "final_ratio"))
         if not isinstance(ratio, int | float) or not isinstance(final, int | float):

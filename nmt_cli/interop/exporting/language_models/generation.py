@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nmt_cli.interop.exporting.model import ExportedModel
-from nmt_cli.recipe.decoding import BeamSettings, MbrSettings, SamplingFilters, StepwiseSettings
+from nmt_cli.recipe.decoding import BeamSettings, MbrSettings, SamplingBaseSettings, StepwiseSettings
 
 _OF_ALL = ("min_length", "no_repeat_ngram_size")
 _OF_SAMPLING = (*_OF_ALL, "temperature", "top_k", "top_p", "min_p", "epsilon")
@@ -45,7 +45,7 @@ class ProgramSettings:
 
 def samples(exported: ExportedModel) -> bool:
     """Return whether a language model samples tokens. One with minimum Bayes risk decoding samples its candidates."""
-    return isinstance(_given(exported), SamplingFilters)
+    return isinstance(_given(exported), SamplingBaseSettings)
 
 
 def _given(exported: ExportedModel) -> StepwiseSettings:
