@@ -132,7 +132,12 @@ def with_glossary(
     """Return a translator with a glossary that shares the model of another."""
     generator, context = translator.generator, translator.context
     settings = translator.settings.model_copy(update={"glossary_bonus": bonus})
-    config = InferenceConfig(generator.precision, context.max_tokens, context.settings, translator.tags)
+    config = InferenceConfig(
+        precision=generator.config.precision,
+        max_tokens=context.max_tokens,
+        context=context.settings,
+        tags=translator.tags,
+    )
     options = TranslateOptions(glossary=tuple(entries), glossary_mode=mode)
     return Translator(generator.model, translator.tokenizer, settings, generator.device, config, options)
 

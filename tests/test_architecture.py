@@ -169,8 +169,8 @@ RETIRED_WORDS = names(
 )
 """Not allowed as a word of any identifier."""
 RETIRED_NAMES = names(
-    "believe chance cut cuts feed hits house likely look looked looks mistake mistakes place places "
-    "remember remembered room share shares sift sifted spread taking tell thinks whole"
+    "believe chance cut cuts feed hits house layered_settings likely look looked looks mistake mistakes "
+    "number_oov numbered place places remember remembered room share shares sift sifted spread taking tell thinks whole"
 )
 """Not allowed as an identifier; standard compounds such as `feed_forward` are fine."""
 

@@ -121,7 +121,7 @@ class _ForcedLine:
         )
         return _ForcedLine(
             generator.model_inputs([sentence]),
-            list(generator.numbered(sentence, targets)),
+            list(generator.to_extended_ids(sentence, targets)),
             [*around[0], *source_pieces, *around[1]],
             of_input,
             of_output,

@@ -112,7 +112,7 @@ class _CorpusLengths:
 def _measure_lengths(corpus: CorpusSample, tokenizer: Tokenizer | None) -> _CorpusLengths:
     """Measure lengths in tokens; in characters without a tokenizer."""
     unit: LengthUnit = "characters" if tokenizer is None else "tokens"
-    chosen = {side: list(evenly_spaced(lines, _MAX_LINES)) for side, lines in corpus.sides.items()}
+    chosen = {side: evenly_spaced(lines, _MAX_LINES) for side, lines in corpus.sides.items()}
     needed: Integers = np.empty(0, np.int64)
     if tokenizer is None:
         rows = [list(map(len, lines)) for lines in chosen.values()]

@@ -242,7 +242,7 @@ def read_test_set(model: EvaluatedModel, test: TestSet | AnyCorpus) -> LoadedTes
 
 
 def read_parallel(paths: Sequence[Path]) -> list[list[str]]:
-    """Read the lines of each file; raises DataError if they are empty or differ in their number of lines."""
+    """Read the lines of each file; raises DataError if the files are empty or differ in their number of lines."""
     first, *others = paths
     texts = [list(read_lines(path)) for path in paths]
     for path, lines in zip(others, texts[1:], strict=True):
@@ -252,7 +252,7 @@ def read_parallel(paths: Sequence[Path]) -> list[list[str]]:
                 " line n of the other"
             )
     if not texts[0]:
-        raise DataError(f"{first}: has no lines, so there is nothing to score")
+        raise DataError(f"{first}: has no lines")
     return texts
 
 

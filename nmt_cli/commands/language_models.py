@@ -14,6 +14,7 @@ def create_text_generator(loaded: "LoadedModel") -> "TextGenerator":
     from nmt_cli.commands.translators import prepare_for_inference, uses_shortlist
     from nmt_cli.decoding.constraints.spelling import suppressed_tokens
     from nmt_cli.decoding.text_generator import TextGenerator
+    from nmt_cli.evaluation.target_language import for_language
 
     if uses_shortlist(loaded):
         require_restrictable(loaded.model.capabilities)
@@ -26,6 +27,7 @@ def create_text_generator(loaded: "LoadedModel") -> "TextGenerator":
         loaded.config.longest_sentence,
         prepare_for_inference(loaded),
         tuple(suppressed_tokens(loaded.tokenizer, () if line_break is None else (line_break,))),
+        for_language(loaded.evaluation, loaded.config.target_language),
     )
 
 

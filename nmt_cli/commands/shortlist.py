@@ -12,6 +12,7 @@ from nmt_cli.commands.loading import capabilities_of, config_of_model, require_r
 from nmt_cli.commands.model_config import named_model
 from nmt_cli.console import Reporter
 from nmt_cli.data.arrays import RaggedArray
+from nmt_cli.data.checking.sampling import evenly_spaced, evenly_spaced_indices
 from nmt_cli.data.prepared import open_prepared
 from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.data.shortlist.lexicon import make_shortlist
@@ -111,24 +112,16 @@ def _read_corpus(paths: Sequence[Path], tokenizer: Tokenizer) -> Rows:
     texts = read_parallel(paths)
     sources, targets = _encoded(texts, _NUM_CHECKED, tokenizer)
     mean = float((sources.lengths * targets.lengths).mean())
-    return _encoded(texts, int(_MAX_TOKEN_PAIRS / max(1.0, mean)), tokenizer)
+    return _encoded(texts, max(1, int(_MAX_TOKEN_PAIRS / max(1.0, mean))), tokenizer)
 
 
 def _encoded(texts: Sequence[Sequence[str]], count: int, tokenizer: Tokenizer) -> Rows:
-    """Return at most `count` pairs of lines, at equal distances, in subwords."""
-    sources, targets = ([text[line] for line in _spaced(len(text), count)] for text in texts)
-    return _ragged(tokenizer.encode_source(sources)), _ragged(tokenizer.encode_target(targets))
-
-
-def _spaced(size: int, count: int) -> list[int]:
-    """Return at most `count` indices below `size`, at equal distances."""
-    indices: list[int] = np.linspace(0, size - 1, min(size, max(1, count))).astype(int).tolist()
-    return indices
-
-
-def _ragged(rows: Sequence[Sequence[int]]) -> RaggedArray:
-    lengths = np.array(list(map(len, rows)), np.int64)
-    return RaggedArray.of_lengths(lengths, np.array([token for row in rows for token in row], np.int64))
+    """Return at most `count` pairs of lines, evenly spaced, in subwords."""
+    sides, rows = (tokenizer.source, tokenizer.target), list[RaggedArray]()
+    for text, vocabulary in zip(texts, sides, strict=True):
+        ids, lengths = vocabulary.encode_batch([tokenizer.normalize(line) for line in evenly_spaced(text, count)])
+        rows.append(RaggedArray.of_lengths(lengths, ids.astype(np.int64)))
+    return rows[0], rows[1]
 
 
 def _training_data(found: ModelFiles, tokenizer: Tokenizer) -> Rows:
@@ -149,9 +142,9 @@ def _token_pairs(corpus: TokenCorpus) -> int:
 
 
 def _sample(corpus: TokenCorpus, fraction: float) -> TokenPairs:
-    """Return a part of a corpus, in spans at equal distances."""
+    """Return a part of a corpus, in evenly spaced spans."""
     count = -(-len(corpus) // _SPAN)
-    kept = np.array(_spaced(count, round(count * fraction)), np.int64) * _SPAN
+    kept = np.array(evenly_spaced_indices(count, max(1, round(count * fraction))), np.int64) * _SPAN
     return corpus.read(np.stack([kept, np.minimum(kept + _SPAN, len(corpus))], axis=1))
 
 
@@ -159,7 +152,7 @@ def _describe(
     shortlist: Shortlist, sources: RaggedArray, targets: RaggedArray, tokenizer: Tokenizer
 ) -> tuple[float, float]:
     """Return the mean size of the shortlists of sentences, and the fraction of target tokens that they contain."""
-    rows = _spaced(len(sources), _NUM_CHECKED)
+    rows = evenly_spaced_indices(len(sources), _NUM_CHECKED)
     special = tokenizer.special_tokens.ids
     sizes = contained = total = 0
     for row in rows:

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+import numpy as np
+
+from nmt_cli.data.arrays import Integers
 from nmt_cli.data.token_corpus import Columns
 from nmt_cli.data.tokenizer import Tokenizer
 
@@ -88,6 +91,17 @@ class SentenceInput:
     def source_length(self) -> int:
         """Source tokens that the model reads, eos included."""
         return len(self.tags) + len(self.tokens) + 1 + len(self.suffix)
+
+
+def padded_columns(batch: Sequence[SentenceInput]) -> dict[str, Integers]:
+    """Return the source columns [B,S,…] of a batch; 0 at tags, eos and padding."""
+    longest, found = max(sentence.source_length for sentence in batch), {}
+    for name, first in batch[0].columns.items():
+        found[name] = np.zeros((len(batch), longest, *first.shape[1:]), np.int64)
+        for row, sentence in zip(found[name], batch, strict=True):
+            start = len(sentence.tags)
+            row[start : start + len(sentence.tokens)] = sentence.columns[name]
+    return found
 
 
 def with_copies(

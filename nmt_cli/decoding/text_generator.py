@@ -19,6 +19,7 @@ from nmt_cli.devices import Precision, autocast
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import SearchSettings, StepwiseSettings
+from nmt_cli.recipe.evaluation import Evaluation
 
 OnText = Callable[[str], object]
 """Called with each further part of a text."""
@@ -59,12 +60,14 @@ class TextGenerator:
         window: int,
         precision: Precision = "fp32",
         suppress_tokens: tuple[int, ...] = (),
+        evaluation: Evaluation | None = None,
     ) -> None:
         """Create a generator.
 
         Args:
             window: Tokens that the model reads at once; the default of `settings.max_length`.
             suppress_tokens: Tokens that are never generated.
+            evaluation: Settings of the metric that minimum Bayes risk decoding compares continuations with.
 
         Raises:
             RecipeError: `settings` ask for something that needs a source.
@@ -81,7 +84,7 @@ class TextGenerator:
             raise RecipeError("decoding.coverage_penalty: needs attention to a source, which a language model lacks")
         self.model, self.tokenizer, self.settings, self.window = model.eval(), tokenizer, settings, window
         self._device, self._precision, self._suppress_tokens = device, precision, suppress_tokens
-        self._max_length = settings.max_length or window
+        self._max_length, self._evaluation = settings.max_length or window, evaluation
 
     def generate(self, prompt: str, index: int = 1, on_text: OnText | None = None) -> list[Continuation]:
         """Return `n_best` continuations of a prompt, which may be empty, best first or as drawn.
@@ -134,11 +137,12 @@ class TextGenerator:
         if len(before) >= self.window:
             before = before[-max(1, self.window // 2) :]
         max_length = min(self._max_length - len(generated), self.window - len(before) + 1)
-        min_length = max(0, self.settings.min_length - len(generated))  # may exceed max_length: then there is no eos
+        # If min_length exceeds max_length, eos is not possible in this window.
+        min_length = max(0, self.settings.min_length - len(generated))
         changes: dict[str, Any] = {"max_length": max_length, "min_length": min_length}
         changes |= {"n_best": n_best} if n_best else {}
         changes |= {"seed": self.settings.seed + round} if hasattr(self.settings, "seed") else {}
-        strategy = build_strategy(self.settings.model_copy(update=changes))
+        strategy = build_strategy(self.settings.model_copy(update=changes), self._evaluation)
         inputs = ModelInputs(1, prompt=torch.tensor([before], device=self._device))
         sentence = SentenceInput(index, [])
         processors = () if stream is None or strategy.num_hypotheses(sentence) > 1 else (stream,)

@@ -13,15 +13,13 @@ import torch
 from nmt_cli.console import OnProgress
 from nmt_cli.data.context import DocumentContext
 from nmt_cli.data.factors import segment_factors
-from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.data.token_corpus import NO_COLUMNS
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import NO_TAGS, SourceTags
 from nmt_cli.decoding.constraints.builder import ConstraintBuilder
 from nmt_cli.decoding.constraints.hard_terms import HardTermSearch
 from nmt_cli.decoding.constraints.spelling import continuation_mask, suppressed_tokens
-from nmt_cli.decoding.generator import Generator
-from nmt_cli.decoding.logits_processors.processor import LogitsProcessor
+from nmt_cli.decoding.generator import Generator, GeneratorConfig
 from nmt_cli.decoding.markup.transfer import MarkupTransfer
 from nmt_cli.decoding.repair import (
     Check,
@@ -40,7 +38,6 @@ from nmt_cli.decoding.search.strategies import build_strategy, replaces_unknown
 from nmt_cli.decoding.segments import DEFAULT_MAX_TOKENS, Segment, SegmentLimits, join_segments, split_line
 from nmt_cli.decoding.sentences import NO_CONSTRAINTS, SentenceInput, with_copies
 from nmt_cli.decoding.windows import in_lines, windows
-from nmt_cli.devices import Precision
 from nmt_cli.errors import RecipeError
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.data import Context
@@ -49,23 +46,15 @@ from nmt_cli.recipe.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
-class InferenceConfig:
+class InferenceConfig(GeneratorConfig):
     """How a model is used for translation, as it was trained and loaded."""
 
-    precision: Precision = "fp32"
-    """Precision of the arithmetic outside of layers prepared for inference."""
     max_tokens: int = DEFAULT_MAX_TOKENS
     """Longer sentences, in subwords, are split."""
     context: Context | None = None
     """How the model reads lines in context."""
     tags: SourceTags = NO_TAGS
     """Tokens that the model expects around each source, and before the target."""
-    source_eos: bool = True
-    """Whether the model reads eos after each source."""
-    processors: Sequence[LogitsProcessor] = ()
-    """Logits processors of each search, applied last."""
-    shortlist: Shortlist | None = None
-    """Restricts the target tokens of each search."""
 
 
 class Translator:
@@ -105,13 +94,10 @@ class Translator:
             model,
             suppressed,
             device,
-            precision=config.precision,
+            config,
             continuation_mask=continuation_mask(tokenizer),
-            source_eos=config.source_eos,
             replace_unknown=self._replaces_unknown,
-            processors=config.processors,
         )
-        self.generator.shortlist = config.shortlist
         require_support(options, settings.strategy, self._strategy.can_constrain, model.capabilities.attention)
         bonus = settings.glossary_bonus if isinstance(settings, StepwiseSettings) else 0.0
         self.constraint_builder = ConstraintBuilder(tokenizer, options, bonus)

@@ -17,7 +17,7 @@ def check_normalization(corpus: CorpusSample, normalization: str, settings: Eval
 
     Translations consist of normalised text, so none can equal such a reference.
     """
-    references = list(evenly_spaced(corpus.sides["target"], _MAX_LINES))
+    references = evenly_spaced(corpus.sides["target"], _MAX_LINES)
     normalized = normalize_lines(normalization, references)
     num_changed = sum(one != other for one, other in zip(references, normalized, strict=True))
     if not num_changed:

@@ -48,7 +48,7 @@ class ModelInputs:
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     """[B,S,…] beside the ids: factors, sentence_ids, segment_ids, copy_ids."""
     extra_ids: int = 0
-    """E: ids from V on, which stand for words of a sentence's source outside the vocabulary, numbered in each."""
+    """E: extended ids, from V on, which stand for words outside the vocabulary, different ones in each source."""
     prompt: Tensor | None = None
     """[B,P], target tokens before the translation; None: decoder_start."""
 

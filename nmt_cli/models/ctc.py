@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, VocabularySpec
 from nmt_cli.models.encoder_decoder import OutputLayer
 from nmt_cli.models.kernels import Linear
-from nmt_cli.models.positions import Positions
-from nmt_cli.models.transformer.encoder import TransformerEncoder, TransformerEncoderOutput, add_positions
-from nmt_cli.models.transformer.layers import DecoderLayer, EncoderLayer, new_norm
+from nmt_cli.models.positions import Positions, add_positions
+from nmt_cli.models.transformer.encoder import TransformerEncoder, TransformerEncoderOutput
+from nmt_cli.models.transformer.layers import DecoderLayer, EncoderLayer, new_embedding_norm, new_final_norm
 from nmt_cli.recipe.model import CtcSettings
 
 
@@ -27,16 +27,14 @@ class Ctc(TransformerEncoder):
         self.settings = settings
         self.encoder_positions = Positions(settings, settings.encoder_layers, is_causal=False)
         self.decoder_positions = Positions(settings, settings.decoder_layers, is_causal=False)
-        self.encoder_embedding_norm = new_norm(settings) if settings.norm.embeddings else nn.Identity()
+        self.encoder_embedding_norm = new_embedding_norm(settings)
         self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
         self.upsample = Linear(width, settings.upsampling * width, settings.bias, [width] * settings.upsampling)
         self.decoder = nn.ModuleList(
             DecoderLayer(settings, is_causal=False) if settings.cross_attention else EncoderLayer(settings)
             for _ in range(settings.decoder_layers)
         )
-        is_pre_norm = settings.norm.position == "pre"
-        self.encoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
-        self.decoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
+        self.encoder_norm, self.decoder_norm = new_final_norm(settings), new_final_norm(settings)
         self._add_layer_output(settings, output_layer)
         decoder_layers = settings.decoder_layers * (1.5 if settings.cross_attention else 1)
         layers = settings.encoder_layers + settings.upsampling * decoder_layers

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, EncoderOutput, ModelInputs, VocabularySpec
 from nmt_cli.models.encoder_decoder import OutputLayer
-from nmt_cli.models.positions import PositionalEncoding, Positions
+from nmt_cli.models.positions import PositionalEncoding, Positions, add_positions
 from nmt_cli.models.transformer.cache import EncoderKeyValues, SelfAttentionCache
-from nmt_cli.models.transformer.layers import CausalLayer, new_norm
+from nmt_cli.models.transformer.layers import CausalLayer, new_embedding_norm, new_final_norm
 from nmt_cli.models.transformer.model import TransformerModel
 from nmt_cli.recipe.model import DecoderOnlySettings
 
@@ -29,9 +29,9 @@ class DecoderOnly(TransformerModel):
         self.capabilities = replace(self.capabilities, source="none")
         self.settings = settings
         self.positions = Positions(settings, settings.layers, is_causal=True)
-        self.embedding_norm = new_norm(settings) if settings.norm.embeddings else nn.Identity()
+        self.embedding_norm = new_embedding_norm(settings)
         self.decoder = nn.ModuleList(CausalLayer(settings) for _ in range(settings.layers))
-        self.decoder_norm = new_norm(settings) if settings.norm.position == "pre" else nn.Identity()
+        self.decoder_norm = new_final_norm(settings)
         self._add_layer_output(settings, output_layer)
         # As in the encoder of the encoder-decoder.
         self.activations_per_token = settings.layers * (14 * settings.width + 3 * settings.feed_forward)
@@ -81,18 +81,15 @@ class DecoderOnly(TransformerModel):
         position = cache.length
         if position == cache.capacity:
             cache = cache.grown(2 * position, self.positions)
-        encoding = cache.positions
-        additive = None if encoding.additive is None else encoding.additive[position]
-        hidden_states = self._embedded(ids, PositionalEncoding(additive)).flatten(0, 1)
-        rotary = None if encoding.rotary is None else encoding.rotary.at(position)
+        positions = cache.positions.at(position)
+        hidden_states = self._embedded(ids, positions).flatten(0, 1)
         for layer, (past, new_kv) in zip(self._layers(), cache.self_attention_inputs(), strict=True):
-            hidden_states = layer.step(hidden_states, rotary, past, new_kv)
+            hidden_states = layer.step(hidden_states, positions.rotary, past, new_kv)
         logits = self.logits(DecoderOutput(self.decoder_norm(hidden_states).view(*ids.shape, -1)))
         return logits.view(*ids.shape, -1), replace(cache, length=position + 1)
 
     def _embedded(self, ids: Tensor, positions: PositionalEncoding) -> Tensor:
-        vectors = self.embeddings.embed_target(ids)
-        vectors = vectors if positions.additive is None else vectors + positions.additive
+        vectors = add_positions(self.embeddings.embed_target(ids), positions.additive)
         embedded: Tensor = self.dropout(self.embedding_norm(vectors))
         return embedded
 

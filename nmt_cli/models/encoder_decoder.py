@@ -1,4 +1,4 @@
-"""The base of encoder-decoders, with embeddings and output layer."""
+"""The base of all models that are trained: token embeddings and an output layer."""
 
 import copy
 from typing import ClassVar, Literal, TypeVar
@@ -127,11 +127,6 @@ def sentence_indices(hypothesis_indices: Tensor, beam_size: int, num_sentences: 
     the shape suffices to know this; comparing the indices would synchronize with the host in each step.
     """
     return None if len(hypothesis_indices) == num_sentences else hypothesis_indices[:, 0] // beam_size
-
-
-def at_least_fp32(values: Tensor) -> Tensor:
-    """Return values in fp32, or unchanged if they are more exact."""
-    return values if values.dtype == torch.float64 else values.float()
 
 
 class Embeddings(nn.Module):

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt_cli.models.contract import DecoderOutput, OutputPositions
-from nmt_cli.models.encoder_decoder import OutputLayer, at_least_fp32
-from nmt_cli.models.kernels import Linear
+from nmt_cli.models.encoder_decoder import OutputLayer
+from nmt_cli.models.kernels import Linear, at_least_fp32
 from nmt_cli.recipe.model import Tying
 from nmt_cli.text.special_tokens import COPY_IDS
 

@@ -59,6 +59,16 @@ class PositionalEncoding(NamedTuple):
     """[T,D] or [B,T,D], to be added to embeddings."""
     rotary: RotaryCache | None = None
 
+    def at(self, position: int) -> "PositionalEncoding":
+        """Return the encoding of one position, [D] and [d/2]."""
+        additive = None if self.additive is None else self.additive[position]
+        return PositionalEncoding(additive, None if self.rotary is None else self.rotary.at(position))
+
+
+def add_positions(embeddings: Tensor, additive: Tensor | None) -> Tensor:
+    """Add the additive part of a positional encoding, if it has any, to embeddings."""
+    return embeddings if additive is None else embeddings + additive
+
 
 class Positions(nn.Module):
     """The positional encoding of one side, with its parameters, if it has any."""

@@ -104,6 +104,8 @@ class Recipe(Section):
         for key in ("subword_sampling", "augmentation", "scheduled_sampling", "guided_alignment"):
             if getattr(self.training, key) is not None:
                 yield ("training", key), "is not supported with text without translations"
+        if self.training.word_dropout.source > 0:
+            yield "training.word_dropout.source", "drops words of sources, which text does not have; set target instead"
 
     def _conflicts_of_copying(self) -> Conflicts:
         """Yield settings that exclude copying with the tokenizer that the recipe trains."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from nmt_cli import files
+from nmt_cli.data.checking.sampling import evenly_spaced_indices
 from nmt_cli.errors import DataError, NmtError
 from nmt_cli.reporting.rendering import render_markdown
 from nmt_cli.runs.directory import ANALYSIS, HYPOTHESES, REPORT, ROBUSTNESS, SCORES, RunDirectory
@@ -141,18 +142,9 @@ def write_evaluation(folder: Path, evaluated: EvaluatedTestSet, analysis: "Analy
 
 def render_evaluation(evaluated: EvaluatedTestSet) -> str:
     """Render the report of a test set as Markdown that is also readable as plain text."""
-    indices = evenly_spaced(len(evaluated.sentences), evaluated.samples)
+    indices = evenly_spaced_indices(len(evaluated.sentences), evaluated.samples)
     samples = [(index + 1, evaluated.sentences[index]) for index in indices]
     return render_markdown("evaluation.md.j2", evaluated=evaluated, samples=samples)
-
-
-def evenly_spaced(count: int, samples: int) -> list[int]:
-    """Return up to `samples` evenly spaced indices below `count`, including the first and the last."""
-    if samples >= count:
-        return list(range(count))
-    if samples == 1:
-        return [0]
-    return [index * (count - 1) // (samples - 1) for index in range(samples)]
 
 
 def read_current_scores(folder: Path, provenance: Provenance) -> dict[str, Any] | None:

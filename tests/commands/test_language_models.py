@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from nmt_cli.commands.train import train
 from nmt_cli.data.context import decode_document, encode_documents
 from nmt_cli.data.prepared import open_prepared
 from nmt_cli.errors import DataError, ModelError, RecipeError
+from nmt_cli.evaluation import mbr_utility
 from nmt_cli.models.contract import DecoderInput, ModelInputs
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.runs.directory import RunDirectory
@@ -110,6 +112,7 @@ def test_duplicates_of_documents_are_dropped(documents_of: Callable[[str, str], 
         ("tokenizer: {", "tokenizer: {joint: false, ", "tokenizer.joint"),
         ("tokenizer: {", "tokenizer: {byte_fallback: false, ", "tokenizer.byte_fallback"),
         ("validation: {", "validation: {metric: bleu, ", "training.validation.metric"),
+        ("  update_tokens:", "  word_dropout: {source: 0.1}\n  update_tokens:", "training.word_dropout.source"),
         ("  prepared:", "  language_tags: true\n  prepared:", "data.language_tags"),
         ("  prepared:", "  filters: [{type: ratio}]\n  prepared:", "data.filters"),
         ("file: valid.txt", "file: valid.txt, separator: none, field: text", "data.valid.rhyme.separator"),
@@ -225,6 +228,23 @@ def test_several_hypotheses_are_not_streamed(trained: Path) -> None:
     generator = create_text_generator(load_language_model(trained / "run", settings))
     with pytest.raises(ValueError, match="n_best 1"):
         generator.generate("one", on_text=parts.append)
+
+
+@pytest.mark.parametrize(("language", "tokenizer"), [("en", "13a"), ("zh", "zh"), ("en", "char")])
+def test_mbr_compares_continuations_as_the_evaluation_does(
+    trained: Path, language: str, tokenizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used, pairwise_bleu = list[str](), mbr_utility.pairwise_bleu
+    monkeypatch.setattr(
+        mbr_utility, "pairwise_bleu", lambda texts, name: used.append(name) or pairwise_bleu(texts, name)
+    )
+    settings = ["decoding={strategy: mbr, num_candidates: 3, utility: bleu, max_length: 8}"]
+    loaded = load_language_model(
+        trained / "run", [*settings, *["evaluation.bleu_tokenizer=char"] * (tokenizer == "char")]
+    )
+    config = loaded.config.model_copy(update={"target_language": language})
+    create_text_generator(replace(loaded, config=config)).generate("one")
+    assert used == [tokenizer]
 
 
 @pytest.mark.parametrize("setting", ["replace_unknown=true", "language_model={path: run}", "coverage_penalty=0.1"])

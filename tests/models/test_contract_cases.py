@@ -167,7 +167,7 @@ def test_loss_on_prompt_and_target_is_that_of_the_whole_sequence() -> None:
 
     def loss(part: DecoderOutput, labels: Tensor) -> Tensor:
         positions = OutputPositions.from_index(torch.arange(labels.numel()), labels.size(1))
-        smoothed = lambda logits, labels: label_smoothed_cross_entropy(logits[0], labels, 0.0)  # noqa: E731
+        smoothed = lambda logits, labels: label_smoothed_cross_entropy(logits[0], labels, 0.0, logits[0].size(1))  # noqa: E731
         return chunked_loss([part], chunks_by_position(model, positions, labels.flatten(), smoothed))
 
     sequence = torch.cat([prompt, target, torch.full((2, 1), 3)], dim=1)

@@ -116,6 +116,21 @@ def test_all_engines_quantise_alike(rows: int, has_amx: bool, monkeypatch: pytes
     assert_close(found, expected, atol=0.5, rtol=0.0)
 
 
+def test_lazily_quantised_weight_is_packed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed, product = list[str](), int8._product
+    monkeypatch.setattr(int8, "_HAS_AMX", True)
+    monkeypatch.setattr(int8, "_product", lambda engine, *given: packed.append(engine) or product(engine, *given))
+    inputs, weight, bias = torch.randn(20, 64), torch.randn(48, 64), torch.randn(48)
+    multiply = int8.lazily_quantized(weight, bias)
+    assert torch.equal(multiply(inputs[:1]), functional.linear(inputs[:1], weight, bias))
+    assert packed == []
+    for _ in range(2):
+        assert_close(multiply(inputs), functional.linear(inputs, weight, bias), atol=0.5, rtol=0.0)
+    assert len(packed) == 1
+    int8.quantized(weight, bias)
+    assert len(packed) == 3
+
+
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_dropout_zeroes_values_at_its_rate(rate: float) -> None:
     torch.manual_seed(1)

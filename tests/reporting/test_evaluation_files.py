@@ -16,7 +16,6 @@ from nmt_cli.reporting.evaluation_files import (
     EvaluatedSentence,
     EvaluatedTestSet,
     Provenance,
-    evenly_spaced,
     read_current_scores,
     render_evaluation,
     write_evaluation,
@@ -150,15 +149,3 @@ def test_render_evaluation_shows_warnings() -> None:
 
 def test_render_evaluation_without_samples() -> None:
     assert "## Samples" not in render_evaluation(evaluated("a", samples=0))
-
-
-def test_evenly_spaced_includes_first_and_last() -> None:
-    assert evenly_spaced(1000, 5) == [0, 249, 499, 749, 999]
-    assert evenly_spaced(3, 10) == [0, 1, 2]
-    assert evenly_spaced(7, 1) == [0]
-    assert evenly_spaced(7, 0) == []
-
-
-@pytest.mark.parametrize(("count", "wanted"), [(10, 9), (11, 10), (2, 2), (1014, 10)])
-def test_evenly_spaced_has_no_duplicates(count: int, wanted: int) -> None:
-    assert len(set(evenly_spaced(count, wanted))) == wanted

@@ -86,7 +86,7 @@ def check_line_languages(corpus: CorpusSample) -> list[DataFinding]:
             message = f"py3langid does not know {code}, so that the lines of the {side} are not identified"
             findings.append(DataFinding("fact", "languages", corpus.name, message, "compare some lines by eye"))
             continue
-        sample = list(evenly_spaced(lines, _MAX_LINES))
+        sample = evenly_spaced(lines, _MAX_LINES)
         others = Counter(filter(None, (identifier.other_language(line, code) for line in sample)))
         if others.total() >= max(_MIN_FOREIGN_LINES, _MAX_FOREIGN * len(sample)):
             message = (

@@ -20,7 +20,7 @@ from nmt_cli.data.preparation.shard_files import ALIGNMENT, RECORD_IDS, TEXT, Sh
 from nmt_cli.data.reading import DropCounts, RawChunk, decode
 from nmt_cli.data.reading.examples import Examples
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.oov import copies_of_added, number_oov, numbered
+from nmt_cli.data.tokenizing.oov import copies_of_added, extended_ids, to_extended_ids
 from nmt_cli.data.tokenizing.tags import SEPARATOR, AddedTokens
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import DataError
@@ -245,9 +245,9 @@ def _with_copies(
     )
     targets = tokenizer.encode_target(target.lines, oov=True)
     for copies, row in zip(tokenizer.encode_copies(source.lines), targets, strict=True):
-        numbers = number_oov(copies, size)
-        copy_ids += [*before, *numbered(copies, numbers, size, unk), *after]
-        tokens += [*added.before_target, *numbered(row, numbers, size, unk)]
+        extended = extended_ids(copies, size)
+        copy_ids += [*before, *to_extended_ids(copies, extended, size, unk), *after]
+        tokens += [*added.before_target, *to_extended_ids(row, extended, size, unk)]
     return np.array(copy_ids, np.int64), replace(target, tokens=np.array(tokens, np.int32))
 
 

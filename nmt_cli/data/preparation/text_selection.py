@@ -102,7 +102,7 @@ def select_lines(
 
     Args:
         language: Language of the files, the source or target language of `data`.
-        normalization: What duplicates and filters see is normalised in this way.
+        normalization: Normalisation of the lines that filters judge and compare.
         on_progress: Called with the number of lines that were read.
 
     Raises:

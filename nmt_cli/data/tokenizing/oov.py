@@ -1,7 +1,8 @@
 """Ids of words outside the vocabulary (OOV), which a model with a pointer-generator copies from the source.
 
 With V entries in the vocabulary, such a word has the id V plus the number whose bytes are the word in UTF-8: a Python
-integer of any size, which needs no table. Arrays and tensors hold V + j for the j-th such word of their source.
+integer of any size, which needs no table. Arrays and tensors hold its extended id instead: V + j for the j-th such word
+of their source.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,15 +25,15 @@ def oov_text(token: int, vocabulary_size: int) -> str:
     return number.to_bytes((number.bit_length() + 7) // 8).decode()
 
 
-def number_oov(copy_ids: Iterable[int], vocabulary_size: int) -> dict[int, int]:
-    """Return V + j for the id of each word of a source that is outside the vocabulary, in the order of the source."""
-    words = dict.fromkeys(token for token in copy_ids if token >= vocabulary_size)
-    return {word: vocabulary_size + index for index, word in enumerate(islice(words, MAX_OOV))}
+def extended_ids(copy_ids: Iterable[int], vocabulary_size: int) -> dict[int, int]:
+    """Return the extended id V + j of each word of a source that is outside the vocabulary, in the source's order."""
+    oov_ids = dict.fromkeys(token for token in copy_ids if token >= vocabulary_size)
+    return {oov_id: vocabulary_size + index for index, oov_id in enumerate(islice(oov_ids, MAX_OOV))}
 
 
-def numbered(tokens: Iterable[int], numbers: Mapping[int, int], vocabulary_size: int, unk: int) -> list[int]:
-    """Return tokens with the numbers of words outside the vocabulary; unk for a word that the source does not have."""
-    return [token if token < vocabulary_size else numbers.get(token, unk) for token in tokens]
+def to_extended_ids(tokens: Iterable[int], extended: Mapping[int, int], vocabulary_size: int, unk: int) -> list[int]:
+    """Replace ids of words outside the vocabulary by their extended ids, or by unk if the source lacks the word."""
+    return [token if token < vocabulary_size else extended.get(token, unk) for token in tokens]
 
 
 def copies_of_added(tokens: Iterable[int], special_tokens: SpecialTokens) -> list[int]:

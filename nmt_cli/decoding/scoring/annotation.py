@@ -63,7 +63,7 @@ class Annotator:
     def for_options(
         cls, options: TranslateOptions, generator: Generator, tokenizer: Tokenizer, batch_tokens: int
     ) -> Self:
-        """Return what annotates as the options of a translation need; masked markup needs alignments, too."""
+        """Return an annotator for the options of a translation; masked markup also needs alignments."""
         has_alignment = options.alignment or options.has_masking
         return cls(generator, tokenizer, batch_tokens, alignment=has_alignment, word_scores=options.word_scores)
 

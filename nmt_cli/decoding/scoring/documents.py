@@ -13,11 +13,9 @@ from nmt_cli.data.context import encode_documents, normalize_documents
 from nmt_cli.data.packing import pack_documents
 from nmt_cli.data.reading.documents import LINE_BREAK, with_escaped_breaks
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.scoring.targets import label_log_probs
 from nmt_cli.devices import Precision, autocast
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, OutputPositions
-
-_POSITIONS_PER_CHUNK = 1024
-"""Positions scored at once, each against the whole vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +63,9 @@ class DocumentScorer:
                 target = DecoderInput(batch.decoder_input, batch.positions, batch.segment_ids)
                 output = self.model.decode(self.model.encode(ModelInputs(len(indices))), target)
                 positions = OutputPositions.from_index(batch.label_positions, batch.decoder_input.size(1))
-                parts = positions.split(_POSITIONS_PER_CHUNK), torch.split(batch.labels, _POSITIONS_PER_CHUNK)
-                log_probs = [
-                    self.model.logits(output, part).float().log_softmax(1).gather(1, labels[:, None])[:, 0]
-                    for part, labels in zip(*parts, strict=True)
-                ]
+                log_probs = label_log_probs(self.model, output, positions, batch.labels)
             found = np.concatenate([owners[row] for row in indices.tolist()])
-            np.add.at(sums, found, torch.cat(log_probs).double().cpu().numpy())
+            np.add.at(sums, found, log_probs.double().cpu().numpy())
             on_progress(len(indices))
         return [
             DocumentScore(log_prob, count, len(text) + 1, len(text.replace(LINE_BREAK, "\n").encode()) + 1)

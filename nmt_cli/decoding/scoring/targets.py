@@ -63,7 +63,8 @@ def score_targets(
         weights = None if weights is None else weights[:, num_skipped:]
         output = replace(output, hidden_states=hidden_states, cross_attention=weights)
     is_label = torch.arange(max_length, device=device) < torch.tensor(lengths, device=device)[:, None]
-    log_probs = iter(_log_probs(model, output, is_label.flatten().nonzero()[:, 0], labels.flatten()))
+    positions = OutputPositions.from_index(is_label.flatten().nonzero()[:, 0], max_length)
+    log_probs = iter(label_log_probs(model, output, positions, labels.flatten()[positions.index]).tolist())
     copied = model.copy_probability(output)
     probabilities = None if copied is None else copied.float().tolist()
     sizes = [source.ids.size(1)] * len(targets) if source.lengths is None else source.lengths.tolist()
@@ -78,11 +79,11 @@ def score_targets(
     ]
 
 
-def _log_probs(model: Model, output: DecoderOutput, positions: Tensor, labels: Tensor) -> list[float]:
-    """Return the log-probabilities of the labels [B·T] at some positions [n]."""
-    found = []
-    indices = OutputPositions.from_index(positions, output.hidden_states.size(1))
-    for chunk in indices.split(_POSITIONS_PER_CHUNK):
-        log_probs = model.logits(output, chunk).float().log_softmax(1)
-        found.append(log_probs.gather(1, labels[chunk.index].unsqueeze(1)).squeeze(1))
-    return [value for chunk in found for value in chunk.tolist()]
+def label_log_probs(model: Model, output: DecoderOutput, positions: OutputPositions, labels: Tensor) -> Tensor:
+    """Return the natural log-probability [n], in fp32, of a label [n] after each position, some positions at a time."""
+    chunks = zip(positions.split(_POSITIONS_PER_CHUNK), torch.split(labels, _POSITIONS_PER_CHUNK), strict=True)
+    found = [
+        model.logits(output, chunk).float().log_softmax(1).gather(1, ids.unsqueeze(1)).squeeze(1)
+        for chunk, ids in chunks
+    ]
+    return torch.cat(found)

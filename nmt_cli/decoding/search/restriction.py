@@ -1,7 +1,8 @@
 """Search among the target tokens of a shortlist.
 
-The model of such a search has a vocabulary of its own: the tokens that the shortlist gives for the sources of a batch,
-those that the constraints need, and the special tokens. Ids are translated here, so that a search needs not know.
+The model of such a search has a smaller target vocabulary: the tokens that the shortlist gives for the sources of a
+batch, those that the constraints need, and the special tokens. A `Restriction` maps target ids into this vocabulary
+before the search and back after it; the search itself is the same as without a shortlist.
 """
 
 from bisect import bisect_left

@@ -93,6 +93,11 @@ def _onednn_linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -
     return outputs
 
 
+def at_least_fp32(values: Tensor) -> Tensor:
+    """Return values in fp32, or unchanged if they are more exact."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
 def initialize(module: nn.Module) -> None:
     """Initialise a linear layer (Glorot & Bengio 2010), bias zero; for `nn.Module.apply`."""
     if isinstance(module, nn.Linear):

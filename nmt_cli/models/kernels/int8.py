@@ -17,8 +17,8 @@ _MIN_WIDE_OUTPUTS = 4096
 """From this number of outputs, such as a vocabulary's, oneDNN's int8 product is up to twice as fast as FBGEMM's."""
 _HAS_AMX = torch.cpu._is_amx_tile_supported()
 """Whether oneDNN's int8 product of many rows is up to four times as fast as FBGEMM's (measured on an Intel Xeon)."""
-_MIN_TILE_ROWS, _MAX_TWICE = 16, 2**21
-"""Rows of inputs from which that is so, and elements of a weight up to which it is kept for both products."""
+_MIN_TILE_ROWS, _MAX_ELEMENTS_PACKED_TWICE = 16, 2**21
+"""Rows of inputs from which that is so, and elements of a weight up to which it is packed for both products."""
 
 _INT8 = torch.ops.quantized.linear_dynamic.default._op
 _INT8_RELU = torch.ops.quantized.linear_relu_dynamic.default._op
@@ -34,14 +34,17 @@ def usable_engines() -> list[str]:
     return [engine for engine in _ENGINES if engine in supported]
 
 
-def quantized(weight: Tensor, bias: Tensor | None, relu: bool = False) -> LinearFn:
-    """Return the product of 8-bit integers, between fp32 inputs and outputs, with weight [O,I] and bias [O]."""
+def quantized(weight: Tensor, bias: Tensor | None, relu: bool = False, min_rows: int = 1) -> LinearFn:
+    """Return the product of 8-bit integers, between fp32 inputs and outputs, with weight [O,I] and bias [O].
+
+    Inputs have at least `min_rows` rows. If there may be few or many, a small weight is packed for either.
+    """
     engines, values = usable_engines(), _quantized_weight(weight)
     is_wide = len(weight) >= _MIN_WIDE_OUTPUTS
     if "onednn" not in engines or not (is_wide or _HAS_AMX):
         return _product(engines[0], values, bias, relu)
     many_rows = _product("onednn", values, bias, relu)
-    if is_wide or weight.numel() > _MAX_TWICE:
+    if is_wide or min_rows >= _MIN_TILE_ROWS or weight.numel() > _MAX_ELEMENTS_PACKED_TWICE:
         return many_rows
     few_rows = _product(engines[0], values, bias, relu)
     return lambda inputs: (few_rows if inputs.numel() < _MIN_TILE_ROWS * inputs.size(-1) else many_rows)(inputs)
@@ -55,7 +58,7 @@ def lazily_quantized(weight: Tensor, bias: Tensor | None) -> LinearFn:
         nonlocal product
         if inputs.numel() < _MIN_QUANTIZED_ROWS * inputs.size(-1):
             return functional.linear(inputs, weight, bias)
-        product = product or quantized(weight, bias)
+        product = product or quantized(weight, bias, min_rows=_MIN_QUANTIZED_ROWS)
         return product(inputs)
 
     return multiply

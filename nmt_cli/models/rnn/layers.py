@@ -141,7 +141,7 @@ class AdditiveAttention(RecurrentAttention):
         max_positions = max(1, _MAX_ADDITIVE_VALUES // keys.numel())
         if queries.size(1) <= max_positions:
             return self._compare(queries, keys)
-        # Many long sentences: a few positions at a time, recomputed for the gradient instead of kept.
+        # For many long sentences, score a few positions at a time, and recompute them in the backward pass.
         parts = [
             checkpoint(self._compare, part, keys, use_reentrant=False, preserve_rng_state=False)
             for part in torch.split(queries, max_positions, dim=1)

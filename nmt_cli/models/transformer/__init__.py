@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from nmt_cli.models.contract import DecoderInput, DecoderOutput, VocabularySpec
 from nmt_cli.models.encoder_decoder import OutputLayer
-from nmt_cli.models.positions import Positions
+from nmt_cli.models.positions import Positions, add_positions
 from nmt_cli.models.transformer.cache import DecoderCache, EncoderKeyValues, SelfAttentionCache, SsruCache
-from nmt_cli.models.transformer.encoder import TransformerEncoder, TransformerEncoderOutput, add_positions
-from nmt_cli.models.transformer.layers import DecoderLayer, EncoderLayer, new_norm
+from nmt_cli.models.transformer.encoder import TransformerEncoder, TransformerEncoderOutput
+from nmt_cli.models.transformer.layers import DecoderLayer, EncoderLayer, new_embedding_norm, new_final_norm
 from nmt_cli.recipe.model import TransformerSettings
 
 
@@ -30,15 +30,10 @@ class Transformer(TransformerEncoder):
         self.settings = settings
         self.encoder_positions = Positions(settings, settings.encoder_layers, is_causal=False)
         self.decoder_positions = Positions(settings, settings.decoder_layers, is_causal=True)
-        has_embedding_norms = settings.norm.embeddings
-        self.encoder_embedding_norm = new_norm(settings) if has_embedding_norms else nn.Identity()
-        self.decoder_embedding_norm = new_norm(settings) if has_embedding_norms else nn.Identity()
+        self.encoder_embedding_norm, self.decoder_embedding_norm = (new_embedding_norm(settings) for _ in range(2))
         self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
         self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers))
-        # Post-norm layers end with a norm of their own.
-        is_pre_norm = settings.norm.position == "pre"
-        self.encoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
-        self.decoder_norm = new_norm(settings) if is_pre_norm else nn.Identity()
+        self.encoder_norm, self.decoder_norm = new_final_norm(settings), new_final_norm(settings)
         self._add_layer_output(settings, output_layer)
         # Some 14 vectors of the width in each layer, and 3 of the feed-forward's; decoder layers attend twice.
         layers = settings.encoder_layers + 1.5 * settings.decoder_layers
@@ -82,18 +77,16 @@ class Transformer(TransformerEncoder):
         position, source = cache.length, cache.source
         if position == cache.capacity:  # translations are about as long as their sources
             cache = cache.grown(position + source.encoder_bias.size(-1), self.decoder_positions)
+        positions = cache.positions.at(position)
         hidden_states = self.embeddings.embed_target(self._known_ids(ids)).flatten(0, 1)
-        if cache.positions.additive is not None:
-            hidden_states = hidden_states + cache.positions.additive[position]
-        hidden_states = self.decoder_embedding_norm(hidden_states)
-        rotary = None if cache.positions.rotary is None else cache.positions.rotary.at(position)
+        hidden_states = self.decoder_embedding_norm(add_positions(hidden_states, positions.additive))
         weights = None
         attention = self.output.needs_attention
         pointing_layer = self.decoder[self.settings.pointing_layer]
         layers = zip(self._decoder_layers(), cache.self_attention_inputs(), source.by_layer(), strict=True)
         for layer, (past, new), encoder_kv in layers:
             points = attention and layer is pointing_layer
-            hidden_states, weights_here = layer.step(hidden_states, rotary, past, new, encoder_kv, points)
+            hidden_states, weights_here = layer.step(hidden_states, positions.rotary, past, new, encoder_kv, points)
             weights = weights_here if points else weights
         if weights is not None:
             weights = weights[:, :, : source.source_length]

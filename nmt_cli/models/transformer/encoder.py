@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.models.contract import EncoderOutput, ModelInputs
-from nmt_cli.models.positions import Positions
+from nmt_cli.models.positions import Positions, add_positions
 from nmt_cli.models.transformer.model import TransformerModel
 
 
@@ -42,8 +42,3 @@ class TransformerEncoder(TransformerModel):
             if not self._skips_layer():
                 hidden_states = self._run(layer, hidden_states, positions.rotary, mask)
         return TransformerEncoderOutput(self.encoder_norm(hidden_states), attn_mask, source_columns=columns)
-
-
-def add_positions(embeddings: Tensor, positions: Tensor | None) -> Tensor:
-    """Add the encoding of positions, if it is additive, to embeddings."""
-    return embeddings if positions is None else embeddings + positions

@@ -208,6 +208,16 @@ def new_norm(settings: LayerSettings) -> nn.Module:
     return norm(settings.width, eps=norm_epsilon(settings))
 
 
+def new_embedding_norm(settings: LayerSettings) -> nn.Module:
+    """Return the norm of embeddings, after positions are added: none unless the settings ask for it."""
+    return new_norm(settings) if settings.norm.embeddings else nn.Identity()
+
+
+def new_final_norm(settings: LayerSettings) -> nn.Module:
+    """Return the norm after the last layer: none with post-norm layers, which end with a norm of their own."""
+    return new_norm(settings) if settings.norm.position == "pre" else nn.Identity()
+
+
 def _attention_sizes(settings: LayerSettings) -> tuple[int, int, int, float, int, bool, bool]:
     num_kv_heads, head_width = settings.key_value_heads or settings.heads, settings.attention_head_width
     sizes = settings.width, settings.heads, num_kv_heads, settings.attention_dropout, head_width

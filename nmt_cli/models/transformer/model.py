@@ -1,4 +1,4 @@
-"""What all models with Transformer layers share."""
+"""The base of all models with Transformer layers."""
 
 import torch
 
@@ -7,7 +7,7 @@ from nmt_cli.models.contract import VocabularySpec
 from nmt_cli.models.encoder_decoder import EncoderDecoder, OutputLayer
 from nmt_cli.recipe.model import CtcSettings, DecoderOnlySettings, TransformerSettings
 
-LayeredSettings = TransformerSettings | CtcSettings | DecoderOnlySettings
+TransformerModelSettings = TransformerSettings | CtcSettings | DecoderOnlySettings
 
 
 class TransformerModel(EncoderDecoder):
@@ -15,7 +15,7 @@ class TransformerModel(EncoderDecoder):
 
     def __init__(
         self,
-        settings: LayeredSettings,
+        settings: TransformerModelSettings,
         vocabulary: VocabularySpec,
         output_layer: type[OutputLayer],
         *,
@@ -27,7 +27,7 @@ class TransformerModel(EncoderDecoder):
         self.layer_drop = settings.layer_drop
         self.uses_all_parameters = self.layer_drop == 0
 
-    def _add_layer_output(self, settings: LayeredSettings, output_layer: type[OutputLayer]) -> None:
+    def _add_layer_output(self, settings: TransformerModelSettings, output_layer: type[OutputLayer]) -> None:
         """As `_add_output`; unscaled attention begins with smaller queries."""
         self._add_output(settings, output_layer, settings.output_bias)
         if not settings.scale_attention:

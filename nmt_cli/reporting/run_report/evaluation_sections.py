@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from nmt_cli.data.checking.sampling import evenly_spaced_indices
 from nmt_cli.errors import DataError, NmtError
 from nmt_cli.reporting.evaluation_files import (
     EvaluatedSentence,
     StoredEvaluation,
-    evenly_spaced,
     read_analysis,
     read_robustness,
 )
@@ -62,7 +62,7 @@ def select_lines(evaluation: StoredEvaluation, count: int, lines: Sequence[int])
     """Return the 1-based numbers of the lines to show: those of `lines` that exist, else `count` evenly spaced ones."""
     total = len(evaluation.sentences)
     requested = [line for line in dict.fromkeys(lines) if 1 <= line <= total]
-    return requested or [index + 1 for index in evenly_spaced(total, count)]
+    return requested or [index + 1 for index in evenly_spaced_indices(total, count)]
 
 
 def _score_facts(evaluation: StoredEvaluation) -> list[Fact]:

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from nmt_cli.data.batches import Batch
 from nmt_cli.models.contract import DecoderOutput, Model, OutputPositions
-from nmt_cli.models.encoder_decoder import at_least_fp32
+from nmt_cli.models.kernels import at_least_fp32
 from nmt_cli.training.objectives.objective import (
     LogitsLoss,
     LossOutput,
@@ -46,7 +46,7 @@ class CrossEntropyCriterion:
     """Label-smoothed cross-entropy of one pass."""
 
     epsilon: float
-    vocabulary_size: int | None = None
+    vocabulary_size: int
     """See label_smoothed_cross_entropy."""
     cutoff_rates = (0.0,)
     """One pass, no words cut off."""
@@ -55,14 +55,12 @@ class CrossEntropyCriterion:
         return label_smoothed_cross_entropy(logits[0], labels, self.epsilon, self.vocabulary_size)
 
 
-def label_smoothed_cross_entropy(
-    logits: Tensor, labels: Tensor, epsilon: float, vocabulary_size: int | None = None
-) -> Tensor:
+def label_smoothed_cross_entropy(logits: Tensor, labels: Tensor, epsilon: float, vocabulary_size: int) -> Tensor:
     """Return the summed cross-entropy of logits [n,V] or [n,V+E] and labels [n], in fp32 at least.
 
-    Equals functional.cross_entropy, with fewer passes over the logits, if there are V of them (`vocabulary_size`, None:
-    all). Epsilon is spread over these only: the others stand for words of the source, impossible (-inf) where the
-    sentence does not have them.
+    Equals functional.cross_entropy, with fewer passes over the logits, if there are V of them (`vocabulary_size`).
+    Epsilon is spread over these only: the others stand for words of the source, impossible (-inf) where the sentence
+    does not have them.
     """
     loss: Tensor = _LabelSmoothedCrossEntropy.apply(logits, labels, epsilon, vocabulary_size)  # type: ignore[no-untyped-call]
     return loss
@@ -70,7 +68,7 @@ def label_smoothed_cross_entropy(
 
 class _LabelSmoothedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, labels: Tensor, epsilon: float, vocabulary_size: int | None) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, labels: Tensor, epsilon: float, vocabulary_size: int) -> Tensor:
         exact = at_least_fp32(logits)
         probs = exact.softmax(-1)
         # The largest probability is never so small that its logarithm is inexact, so the log-sum is exact too.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nmt_cli.data.batches import Batch, TokenAlignment
 from nmt_cli.models.contract import DecoderOutput, Model
-from nmt_cli.models.encoder_decoder import at_least_fp32
+from nmt_cli.models.kernels import at_least_fp32
 from nmt_cli.recipe.training import RDropSettings, SimCutSettings, Training
 from nmt_cli.training.objectives.cross_entropy import (
     CrossEntropyCriterion,
@@ -112,7 +112,7 @@ class RDrop:
 
     epsilon: float
     settings: RDropSettings
-    vocabulary_size: int | None = None
+    vocabulary_size: int
     cutoff_rates = (0.0, 0.0)
 
     def __call__(self, logits: Sequence[Tensor], labels: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ class SimCut:
 
     epsilon: float
     settings: SimCutSettings
-    vocabulary_size: int | None = None
+    vocabulary_size: int
 
     @property
     def cutoff_rates(self) -> Sequence[float]:
@@ -152,10 +152,10 @@ _CRITERIA: dict[type[Any], Callable[[float, Any, int], Criterion]] = {
 }
 
 
-def _log_probs(logits: Tensor, vocabulary_size: int | None) -> Tensor:
+def _log_probs(logits: Tensor, vocabulary_size: int) -> Tensor:
     """Return finite log-probabilities [n,V+E]: very small ones of words that a sentence does not have."""
     found = at_least_fp32(logits).log_softmax(-1)
-    return found if vocabulary_size in (None, found.size(1)) else found.clamp_min(torch.finfo(found.dtype).min)
+    return found if vocabulary_size == found.size(1) else found.clamp_min(torch.finfo(found.dtype).min)
 
 
 def alignment_loss(alignment: TokenAlignment, attention: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.oov import number_oov, numbered, oov_id, oov_text
+from nmt_cli.data.tokenizing.oov import extended_ids, oov_id, oov_text, to_extended_ids
 from nmt_cli.recipe.data import TokenizerSettings
 
 WORD = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")), min_size=1).filter(
@@ -30,9 +30,9 @@ def test_text_comes_back_from_the_id(word: str, size: int) -> None:
 
 def test_words_are_numbered_in_the_order_of_the_source() -> None:
     cat, dog = oov_id("cat", 10), oov_id("dog", 10)
-    numbers = number_oov([3, dog, cat, 4, dog], 10)
-    assert numbers == {dog: 10, cat: 11}
-    assert numbered([cat, 3, oov_id("cow", 10)], numbers, 10, unk=1) == [11, 3, 1]
+    extended = extended_ids([3, dog, cat, 4, dog], 10)
+    assert extended == {dog: 10, cat: 11}
+    assert to_extended_ids([cat, 3, oov_id("cow", 10)], extended, 10, unk=1) == [11, 3, 1]
 
 
 @pytest.mark.parametrize("algorithm", ["word", "unigram", "character"])

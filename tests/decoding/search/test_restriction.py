@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nmt_cli.data.arrays import RaggedArray
 from nmt_cli.data.shortlist import Shortlist
-from nmt_cli.decoding.generator import Generator
+from nmt_cli.decoding.generator import Generator, GeneratorConfig
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.search.strategies import build_strategy
 from nmt_cli.decoding.sentences import NO_CONSTRAINTS, Constraints, PhraseBonus, SentenceInput
@@ -75,8 +75,7 @@ def found_by(
     **changes: Any,
 ) -> list[list[Hypothesis]]:
     continuations = [token % 3 == 0 for token in range(SIZE)]
-    generator = Generator(model, [2, 5, 17, 23], CPU, continuation_mask=continuations)
-    generator.shortlist = given
+    generator = Generator(model, [2, 5, 17, 23], CPU, GeneratorConfig(shortlist=given), continuations)
     lines = zip(SOURCES, constraints, strict=True)
     sentences = [SentenceInput(line, row, each, **changes) for line, (row, each) in enumerate(lines, 1)]
     return generator.search(sentences, build_strategy(settings))

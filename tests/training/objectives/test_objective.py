@@ -154,7 +154,7 @@ def test_label_smoothed_cross_entropy_matches_torch(smoothing: float, scale: flo
     torch.manual_seed(1)
     logits = (torch.randn(9, VOCAB_SIZE, dtype=torch.float64) * scale).requires_grad_()
     expected = functional.cross_entropy(logits, LABELS, reduction="sum", label_smoothing=smoothing)
-    found = label_smoothed_cross_entropy(logits, LABELS, smoothing)
+    found = label_smoothed_cross_entropy(logits, LABELS, smoothing, VOCAB_SIZE)
     assert_close(found, expected)
     (ours,), (theirs,) = (torch.autograd.grad(3 * loss, logits) for loss in (found, expected))
     assert_close(ours, theirs)
