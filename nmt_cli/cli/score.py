@@ -94,12 +94,12 @@ def score(
         of_pairs = {"--source": source, "--input-format": input_format != "text", "--factors": factors}
         languages = {"--source-language": source_language, "--target-language": target_language}
         refuse_ignored({**of_pairs, **languages, "--corpus-tag": corpus_tag}, "with a language model")
-        _print(score_text(options, target, output_options, console))
+        _print(score_text(options, target, output_options, console), "lines")
     else:
-        _print(command(options, source, target, output_options, input_options, console))
+        _print(command(options, source, target, output_options, input_options, console), "pairs")
 
 
-def _print(result: "ScoreResult") -> None:
+def _print(result: "ScoreResult", unit: str) -> None:
     for warning in result.warnings:
         console.warn(warning)
     if result.unscored:
@@ -108,7 +108,7 @@ def _print(result: "ScoreResult") -> None:
             " 2,500 subwords"
         )
     console.info(
-        f"scored {result.pairs:,} pairs in {console.duration(result.seconds)}:"
-        f" {result.pairs / max(result.seconds, 1e-3):,.1f} pairs/s;"
+        f"scored {result.pairs:,} {unit} in {console.duration(result.seconds)}:"
+        f" {result.pairs / max(result.seconds, 1e-3):,.1f} {unit}/s;"
         f" {result.nats_per_token:.4f} nats per subword, perplexity {result.perplexity:.2f}"
     )

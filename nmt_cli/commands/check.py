@@ -94,7 +94,8 @@ def check(recipe: Recipe, path: Path, reporter: Reporter = console, *, identify_
         if not histogram.corpus.startswith("data.test.") and not (is_monolingual and histogram.side == "source")
     ]
     estimate = plan.estimate if size.num_pairs else None
-    return CheckReport(str(path), corpora, shown, chosen.origin, estimate, describe(pick_device()), findings)
+    device, unit = describe(pick_device()), recipe.data.unit
+    return CheckReport(str(path), corpora, shown, chosen.origin, estimate, device, findings, unit)
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,8 @@ class Data(Section):
     train: Annotated[dict[Name, TrainingCorpus], Field(min_length=1)]
     """Training corpora, by name."""
     valid: Annotated[dict[Name, Corpus], Field(min_length=1)]
-    """Validation sets, by name. The first one selects the best checkpoint, or all do with `training.validation.sets: all`;
-    the scores of all are reported."""
+    """Validation sets, by name. The first one selects the best checkpoint, unless `training.validation.sets`
+    is `all`; the scores of all are reported."""
     test: dict[Name, TestSet] = {}
     """Test sets for `nmt evaluate`, by name."""
     on_error: Literal["stop", "skip"] = "stop"

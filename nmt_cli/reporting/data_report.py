@@ -38,6 +38,8 @@ class CheckReport:
     """None if there is no training text."""
     device: str
     findings: Sequence[DataFinding]
+    unit: str = "sentence pairs"
+    """What the corpora consist of."""
 
     def count(self, level: str) -> int:
         """Return the number of findings of a level."""
@@ -72,7 +74,9 @@ class CheckReport:
         return "\n".join(escape_invisible(line) for part in parts if part for line in [*part, ""])
 
     def _counts(self) -> list[str]:
-        rows = [f"  {_short_name(each.name):<{_NAME_WIDTH}}  {each.num_pairs:>13,} pairs" for each in self.corpora]
+        rows = [
+            f"  {_short_name(each.name):<{_NAME_WIDTH}}  {each.num_pairs:>13,} {self.unit}" for each in self.corpora
+        ]
         return [f"Text of {self.recipe}", *rows] if rows else []
 
     def _lengths(self) -> list[str]:

@@ -143,8 +143,9 @@ def _translate_command(path: Path) -> str:
 
 def _prepared(path: Path) -> Description:
     prepared = read_prepared_summary(path)
+    unit = "pairs" if any(each.num_tokens("source") for each in prepared.corpora) else "documents"
     facts = {
-        each.name: f"{each.num_kept:,} of {each.num_read:,} pairs, {each.num_tokens('target'):,} target subwords"
+        each.name: f"{each.num_kept:,} of {each.num_read:,} {unit}, {each.num_tokens('target'):,} target subwords"
         for each in prepared.corpora
     }
     facts |= {key: str(value) for key, value in prepared.settings.items() if key.startswith("tokenizer.")}

@@ -170,8 +170,10 @@ class TrainingLog:
 
     def _report_skipped(self, stats: UpdateStats) -> None:
         state = self._trainer.state
-        pairs = ", ".join(map(str, stats.pair_ids[:6]))
-        self._reporter.warn(f"update {state.num_updates + 1:,}: the gradient is not finite (pairs {pairs}, …); skipped")
+        ids = ", ".join(map(str, stats.pair_ids[:6]))
+        self._reporter.warn(
+            f"update {state.num_updates + 1:,}: the gradient is not finite (examples {ids}, …); skipped"
+        )
         record(self._journal, state, "event", event="skipped", pairs=stats.pair_ids, learning_rate=stats.learning_rate)
 
     def _start_interval(self) -> None:

@@ -21,11 +21,6 @@ from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
 
 
 @pytest.fixture
-def architecture() -> str:
-    return "transformer"
-
-
-@pytest.fixture
 def model(recipe: Path) -> Path:
     """A model folder with random weights."""
     return random_model(recipe)

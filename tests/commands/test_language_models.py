@@ -22,6 +22,7 @@ from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.evaluation import mbr_utility
 from nmt_cli.models.contract import DecoderInput, ModelInputs
 from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.reporting.inspection import describe_path
 from nmt_cli.runs.directory import RunDirectory
 
 RECIPE = """\
@@ -274,6 +275,22 @@ def test_commands_refuse_the_other_kind_of_model(trained: Path) -> None:
         nmt("evaluate", str(trained / "run"), "--robustness")
     with pytest.raises(RecipeError, match="it has rhyme"):
         nmt("evaluate", str(trained / "run"), "--test", "other")
+
+
+def test_reports_name_documents(trained: Path) -> None:
+    card = (trained / "run/model/README.md").read_text()
+    assert "pipeline_tag: text-generation" in card
+    assert "# Language model of en\n" in card
+    assert "`nmt generate` reads this folder" in card
+    assert "| corpus | documents | target subwords |" in card
+    assert "translat" not in card
+    assert describe_path(trained / "prepared").facts["train/rhyme"].startswith("60 of 60 documents, ")
+
+
+def test_text_without_documents_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"valid\.txt: 0 usable documents of 0 read"):
+        prepare(RECIPE, valid_text="\n")
 
 
 def test_text_that_is_not_utf8_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

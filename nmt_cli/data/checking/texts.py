@@ -68,7 +68,7 @@ def read_texts(data: Data, *, identify_languages: bool = False) -> TextSamples:
         key = f"data.train.{name}"
         try:
             dropped = Counter[str]()
-            with ProgressBar(f"reading {name}", "pairs") as progress:
+            with ProgressBar(f"reading {name}", data.unit) as progress:
                 pairs = leaks.watch(_counted(_pairs_of(data, corpus, dropped), progress.advance))
                 train.append(sample_corpus(key, data.languages_of(corpus), pairs))
             findings += _report_dropped(data, key, dropped)

@@ -233,16 +233,16 @@ def _merge(
                 merge_shard(shard, masks.get(shard.folder), format, unfinished / task.name, stats)
             if task.is_training:
                 stats.drops.merge(drops[task.name])
-            _check_not_empty(task, stats)
+            _check_not_empty(task, stats, recipe.data.unit)
             entries[task.name] = stats.to_json()
         files.write_manifest(unfinished, {**origin, "reasons": drop_reasons(recipe.data), "corpora": entries})
 
 
-def _check_not_empty(task: CorpusTask, stats: CorpusStats) -> None:
+def _check_not_empty(task: CorpusTask, stats: CorpusStats, unit: str) -> None:
     if not stats.num_kept:
         why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(stats.drops.counts.items()))
         paths = ", ".join(map(str, task.corpus.files.values()))
-        raise DataError(f"{paths}: 0 usable pairs of {stats.num_read:,} read" + (f" ({why})" if why else ""))
+        raise DataError(f"{paths}: 0 usable {unit} of {stats.num_read:,} read" + (f" ({why})" if why else ""))
 
 
 def _hash(value: Any) -> str:

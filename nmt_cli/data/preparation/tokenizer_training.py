@@ -112,7 +112,7 @@ def train_tokenizer(
             f"{count:,} dropped: {why.get(reason, reason)} ({reason})" for reason, count in num_dropped.most_common(3)
         )
         raise DataError(
-            f"{', '.join(recipe.data.train)}: no pair is left to train the tokenizer on"
+            f"{', '.join(recipe.data.train)}: no text is left to train the tokenizer on"
             + (f" ({reasons}); see data.filters" if reasons else "; the files are empty")
         )
     monolingual = recipe.tokenizer.monolingual

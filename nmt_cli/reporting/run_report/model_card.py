@@ -40,4 +40,6 @@ def model_card(
         score=None if score is None else f"{METRIC_NAMES[published['metric']]} {format_score(score)}",
         valid=list(data.valid),
         licence=recipe.licence,
+        is_language_model=data.is_monolingual,
+        unit=data.unit,
     )
