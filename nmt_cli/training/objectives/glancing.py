@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.models.contract import DecoderInput, Model
-from nmt_cli.models.encoder_decoder import at_least_fp32
+from nmt_cli.models.kernels import at_least_fp32
 from nmt_cli.recipe.training import Glancing
 from nmt_cli.training.objectives.objective import chunk_size
 
