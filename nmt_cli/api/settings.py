@@ -31,6 +31,7 @@ class TranslateSettings(TypedDict, total=False):
     corpus_tag: str | None
     strategy: Literal["beam", "sampling", "mbr", "ctc"]
     n_best: int
+    length: Literal["short", "normal", "long"] | None
     length_penalty: float
     max_length_ratio: float
     max_length_offset: float

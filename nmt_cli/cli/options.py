@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -89,6 +89,13 @@ TargetLanguage = Annotated[
 CorpusTag = Annotated[
     str | None,
     typer.Option("--corpus-tag", metavar="NAME", help="Tag of the training corpora whose style to follow."),
+]
+TranslationLength = Annotated[
+    Literal["short", "normal", "long"] | None,
+    typer.Option(
+        "--length",
+        help="Length of translations, for a model trained with length tags; same as --set decoding.length=…",
+    ),
 ]
 ModelPaths = Annotated[
     list[Path],

@@ -15,6 +15,7 @@ from nmt_cli.cli.options import (
     Quiet,
     SourceLanguage,
     TargetLanguage,
+    TranslationLength,
     WordScoresOption,
     examples,
     refuse_ignored,
@@ -64,6 +65,7 @@ def score(
     source_language: SourceLanguage = None,
     target_language: TargetLanguage = None,
     corpus_tag: CorpusTag = None,
+    length: TranslationLength = None,
     adapter: Adapter = None,
     set_: Overrides = None,
     quiet: Quiet = False,
@@ -82,7 +84,7 @@ def score(
 
     options = TranslateOptions(
         models=tuple(model),
-        overrides=tuple(set_ or []),
+        overrides=(*(set_ or []), *([f"decoding.length={length}"] if length else [])),
         source_language=source_language,
         target_language=target_language,
         corpus_tag=corpus_tag,
@@ -93,7 +95,8 @@ def score(
     if named_model(model[0]).is_language_model:
         of_pairs = {"--source": source, "--input-format": input_format != "text", "--factors": factors}
         languages = {"--source-language": source_language, "--target-language": target_language}
-        refuse_ignored({**of_pairs, **languages, "--corpus-tag": corpus_tag}, "with a language model")
+        tags = {"--corpus-tag": corpus_tag, "--length": length}
+        refuse_ignored({**of_pairs, **languages, **tags}, "with a language model")
         _print(score_text(options, target, output_options, console), "lines")
     else:
         _print(command(options, source, target, output_options, input_options, console), "pairs")

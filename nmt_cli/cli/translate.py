@@ -16,6 +16,7 @@ from nmt_cli.cli.options import (
     Quiet,
     SourceLanguage,
     TargetLanguage,
+    TranslationLength,
     WordScoresOption,
     examples,
 )
@@ -119,6 +120,7 @@ def translate(
     source_language: SourceLanguage = None,
     target_language: TargetLanguage = None,
     corpus_tag: CorpusTag = None,
+    length: TranslationLength = None,
     adapter: Adapter = None,
     set_: Overrides = None,
     nproc: Processes = None,
@@ -137,7 +139,7 @@ def translate(
 
     options = TranslateOptions(
         models=tuple(model),
-        overrides=(*(set_ or []), *(["decoding.check=false"] if no_check else [])),
+        overrides=_overrides(set_ or [], no_check, length),
         weights=_parse_weights(weights),
         glossary=read_glossary(glossary) if glossary else (),
         glossary_mode=glossary_mode,
@@ -167,6 +169,16 @@ def _print(result: "TranslateResult", output: Path | None) -> None:
     lines = "1 line" if result.stats.lines == 1 else f"{result.stats.lines:,} lines"
     rate = result.stats.lines / max(result.seconds, 1e-3)
     console.info(f"translated {lines} in {console.duration(result.seconds)}: {rate:,.1f} lines/s")
+
+
+def _overrides(given: list[str], no_check: bool, length: str | None) -> tuple[str, ...]:
+    """Return the changed settings, with those that have an option of their own."""
+    found = [*given]
+    if no_check:
+        found.append("decoding.check=false")
+    if length is not None:
+        found.append(f"decoding.length={length}")
+    return tuple(found)
 
 
 def _parse_weights(weights: str | None) -> tuple[float, ...]:

@@ -101,7 +101,7 @@ def _write_manifest(folder: Path, to: str, exported: ExportedModel, result: str)
 def _exported(loaded: LoadedModel, options: TranslateOptions) -> ExportedModel:
     config, tokenizer = loaded.config, loaded.tokenizer
     tags, context = (
-        source_tags(config, tokenizer, options),
+        source_tags(config, tokenizer, options, loaded.decoding.length),
         DocumentContext(tokenizer, config.context, config.longest_sentence),
     )
     prompt = tags.prompt()

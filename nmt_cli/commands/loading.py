@@ -100,6 +100,7 @@ def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
         evaluation=recipe.evaluation,
         longest_sentence=recipe.data.max_length,
         context=recipe.data.context,
+        length_tags=recipe.data.length_tags,
         language_tokens=language_tokens(recipe.data, tokenizer.source.tags),
         **recipe.data.sequence.model_dump(exclude={"language_tokens"}),
     )

@@ -39,6 +39,8 @@ class ModelConfig(Section):
     """`data.max_length` in training."""
     context: Context | None = None
     """`data.context` in training."""
+    length_tags: bool = False
+    """`data.length_tags` in training."""
     language_tokens: list[Language] | None = None
     """Languages with a token: that of the source precedes sources, and that of the target begins translations, after
     decoder_start."""

@@ -10,7 +10,7 @@ from nmt_cli.decoding.requests import DEFAULT_OPTIONS, TranslateOptions
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.data import Context
-from nmt_cli.recipe.decoding import StepwiseSettings
+from nmt_cli.recipe.decoding import LengthClass, StepwiseSettings
 from nmt_cli.recipe.model import CtcSettings
 from nmt_cli.text.checks.checker import Checker
 
@@ -68,7 +68,11 @@ def build_translator(loaded: "LoadedModel", options: TranslateOptions, precision
 
     if loaded.model.capabilities.source == "none":
         raise ModelError(f"{loaded.files.folder}: is a language model, which does not translate; use nmt generate")
-    config, settings, tags = loaded.config, loaded.decoding, source_tags(loaded.config, loaded.tokenizer, options)
+    config, settings, tags = (
+        loaded.config,
+        loaded.decoding,
+        source_tags(loaded.config, loaded.tokenizer, options, loaded.decoding.length),
+    )
     _check_context_options(options, config.context)
     if options.has_masking and (names := ", ".join(loaded.tokenizer.factors.names)):
         option = "--markup" if options.markup else "--protect"
@@ -117,12 +121,24 @@ def _fusion(loaded: "LoadedModel") -> "Sequence[LogitsProcessor]":
 
 
 def source_tags(
-    config: "ModelConfig", tokenizer: "Tokenizer", options: TranslateOptions = DEFAULT_OPTIONS
+    config: "ModelConfig",
+    tokenizer: "Tokenizer",
+    options: TranslateOptions = DEFAULT_OPTIONS,
+    length: LengthClass | None = None,
 ) -> "SourceTags":
-    """Return the tags before each source. RecipeError if the model was not trained with those of the options."""
+    """Return the tags before each source.
+
+    Args:
+        length: decoding.length.
+
+    Raises:
+        RecipeError: The model was not trained with the tags of the options, or that of the length.
+    """
     from nmt_cli.data.tokenizing.tags import SourceTags
 
     known, special = tokenizer.source.tags, tokenizer.special_tokens
+    if length is not None and not config.length_tags:
+        raise RecipeError(f"decoding.length: {length}: this model was trained without data.length_tags; remove it")
     source, target = options.source_language or config.source_language, options.target_language
     if config.language_tokens is not None:
         start = () if config.target_language_first else (special.decoder_start,)
@@ -131,6 +147,7 @@ def source_tags(
     if source != config.source_language:
         raise RecipeError(f"--source-language {source}: this model translates from {config.source_language}")
     tags = SourceTags.from_options(known, config.target_language, target, options.corpus_tag)
+    tags = replace(tags, length=length or "normal") if config.length_tags else tags
     return replace(tags, first=(special.bos,), start=(special.decoder_start, special.bos)) if config.bos else tags
 
 
@@ -169,8 +186,9 @@ def _ensemble(models: Sequence["LoadedModel"], weights: Sequence[float]) -> "Loa
         if _positions_per_token(other.config) != _positions_per_token(first.config):
             reason = "an ensemble needs CTC models of one model.upsampling, or none"
             raise ModelError(f"{other.files.folder}: its positions differ from those of {first.files.folder}; {reason}")
-        if other.config.context != first.config.context:
-            raise ModelError(f"{other.files.folder}: its data.context differs from that of {first.files.folder}")
+        for key in ("context", "length_tags"):
+            if getattr(other.config, key) != getattr(first.config, key):
+                raise ModelError(f"{other.files.folder}: its data.{key} differs from that of {first.files.folder}")
     return replace(
         first,
         model=Ensemble([each.model for each in models], weights),

@@ -43,7 +43,7 @@ def validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device)
             return []
         (source, target), _ = inputs[0]  # all inputs are of one set
         options = TranslateOptions(source_language=source, target_language=target) if has_tokens else DEFAULT_OPTIONS
-        tags = source_tags(config, tokenizer, options)
+        tags = source_tags(config, tokenizer, options, recipe.decoding.length)
         inference = InferenceConfig(
             max_tokens=data.max_length, context=data.context, tags=tags, source_eos=config.source_eos
         )

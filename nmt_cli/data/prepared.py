@@ -15,6 +15,8 @@ from nmt_cli.errors import DataError, NmtError
 from nmt_cli.recipe.schema import Recipe
 
 TOKENIZER = "tokenizer"
+_EARLIER_SETTINGS = {"model.output.type": "softmax", "data.length_tags": False}
+"""Values of settings that the manifests of earlier versions do not have."""
 HASHES = "hashes.json"
 """Cache of the hashes of files that were valid when they were last read."""
 
@@ -122,7 +124,7 @@ def _differences(recipe: Recipe, pretrained: Tokenizer | None, manifest: dict[st
     if expected["tokenizer.path"] != prepared.get("tokenizer.path"):
         tokenizer = f"the tokenizer of {path}" if path else "a tokenizer trained on this text"
         return [f"{folder}: was not prepared with {tokenizer}; run `nmt preprocess` with this recipe"]
-    used = {"model.output.type": "softmax"} | prepared | manifest["adapted"]
+    used = _EARLIER_SETTINGS | prepared | manifest["adapted"]
     return [
         f"{folder}: was prepared with {key} {used.get(key)}, but the recipe says {value}; "
         "run `nmt preprocess` with this recipe"

@@ -80,6 +80,8 @@ class TextGenerator:
             raise RecipeError(
                 "decoding.language_model: is for translations; this model generates alone, remove the key"
             )
+        if settings.length is not None:
+            raise RecipeError("decoding.length: is for translations; this model generates alone, remove the key")
         if getattr(settings, "coverage_penalty", 0):
             raise RecipeError("decoding.coverage_penalty: needs attention to a source, which a language model lacks")
         self.model, self.tokenizer, self.settings, self.window = model.eval(), tokenizer, settings, window

@@ -7,7 +7,17 @@ from pydantic import Field
 
 from nmt_cli.recipe.corpora import AnyCorpus, Corpus, TestSet, TextCorpus, TmxCorpus, TrainingCorpus
 from nmt_cli.recipe.filters import DEFAULT_FILTERS, Filter, ScoreFilter
-from nmt_cli.recipe.section import NO_SPACES, RESERVED_TOKEN, Conflicts, Count, File, Language, Name, Section
+from nmt_cli.recipe.section import (
+    NO_SPACES,
+    RESERVED_TOKEN,
+    Conflicts,
+    Count,
+    File,
+    Language,
+    Name,
+    Positive,
+    Section,
+)
 
 
 class Context(Section):
@@ -71,6 +81,12 @@ class Data(Section):
     without translations is split into windows of this length, which a language model then reads at once."""
     language_tags: bool = False
     """Put a tag of the target language before each source, for multilingual models."""
+    length_tags: bool = False
+    """Put a tag before each source that tells whether its translation is short, normal or long (Lakew et al. 2019), so
+    that `decoding.length` can choose."""
+    length_bounds: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
+    """A translation is short if it has fewer characters than the first number times those of the source, and long if it
+    has more than the second number times those. null: bounds that divide the training pairs into three equal parts."""
     sequence: SequenceSettings = SequenceSettings()
     factors: list[Name] = []
     """Names of source factors: features of each source word, such as its part of speech, that every corpus must give.
@@ -109,6 +125,7 @@ class Data(Section):
         if self.language_tags and self.sequence.language_tokens:
             yield "language_tags", "cannot be combined with sequence.language_tokens"
         yield from self._tag_conflicts()
+        yield from self._length_conflicts()
         yield from self._factor_conflicts()
         for name, corpus in self.train.items():
             if self.context is not None and getattr(corpus, "alignment", None) is not None:
@@ -130,7 +147,7 @@ class Data(Section):
         for name, corpus in self.train.items():
             if corpus.tag is not None:
                 yield ("train", name, "tag"), "is put before sources, which text does not have"
-        for setting in ("language_tags", "factors", "context"):
+        for setting in ("language_tags", "length_tags", "factors", "context"):
             if getattr(self, setting):
                 yield setting, "is for translations, but data.train is text"
         if self.sequence != SequenceSettings():
@@ -153,6 +170,17 @@ class Data(Section):
             else:
                 continue
             yield ("train", name, "tag"), f"{tag} {problem}; use another name"
+
+    def _length_conflicts(self) -> Conflicts:
+        if self.length_tags and (self.language_tags or self.sequence.language_tokens):
+            reason = "one classification of lengths does not suit several target languages"
+            yield "length_tags", f"cannot be combined with a multilingual model: {reason}"
+        if self.length_bounds is None:
+            return
+        if not self.length_tags:
+            yield "length_bounds", "requires length_tags: true"
+        if self.length_bounds[0] > self.length_bounds[1]:
+            yield "length_bounds", "must have the lower bound first"
 
     def _factor_conflicts(self) -> Conflicts:
         for index, factor in enumerate(self.factors):
@@ -179,6 +207,8 @@ class Data(Section):
             languages += [self.source_language, *(each.source_language for _, each in self._corpora())]
         prefix = "2" if self.language_tags else "" if self.sequence.language_tokens else None
         tags = {} if prefix is None else {f"{prefix}{each}": "of a language" for each in languages if each is not None}
+        if self.length_tags:
+            tags |= {f"length:{length}": "of a length" for length in ("short", "normal", "long")}
         return tags | ({"sep": "between the sentences of a context"} if self.context is not None else {})
 
     def languages_of(self, corpus: AnyCorpus | TestSet) -> tuple[str, str]:

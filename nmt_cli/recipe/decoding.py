@@ -10,6 +10,9 @@ from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, File, SearchKind
 
 _MAX_HYPOTHESES = 1000
 
+LengthClass = Literal["short", "normal", "long"]
+"""Length of a translation relative to its source, as classified by `data.length_tags`."""
+
 
 def _true_false_or_text(value: Any) -> Any:
     if isinstance(value, bool | str):
@@ -25,6 +28,8 @@ class SearchSettings(Section):
     """Number of translations of each line, in formats that show several."""
     length_penalty: Annotated[float, Field(ge=-10, le=10)] = 1.0
     """Rank translations by log-probability / length^length_penalty. A larger value prefers longer translations."""
+    length: LengthClass | None = None
+    """Length of translations that a model trained with `data.length_tags` is asked for; null: normal."""
     split_sentences_above: Annotated[int, Field(ge=0, le=MAX_COUNT)] | None = 10
     """Translate lines of more subwords than this sentence by sentence; null: only lines that are too long."""
     check: bool = True

@@ -72,6 +72,8 @@ class Recipe(Section):
         if self.decoding.search != self.model.search and self.gives("model"):
             suitable = "ctc" if self.model.search == "ctc" else "beam, sampling or mbr"
             yield "decoding.strategy", f"{given} does not suit model.architecture {architecture}; use {suitable}"
+        if self.decoding.length is not None and not self.data.length_tags:
+            yield "decoding.length", "requires data.length_tags: true"
         if self.model.search != "ctc":
             if training.glancing is not None and (self.gives("model") or training.start_from is None):
                 yield "training.glancing", f"requires model.architecture ctc, not {architecture}"

@@ -8,12 +8,12 @@ from toy_model import save_toy_model
 from nmt_cli.commands.attention import attention_maps
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.translators import open_translator
-from nmt_cli.data.tokenizing.tags import SourceTags
+from nmt_cli.data.tokenizing.tags import LENGTH_CLASSES, SourceTags
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.scoring import score_targets
 from nmt_cli.decoding.scoring.scorer import Scorer, ScoringPair
 from nmt_cli.decoding.translator import Translator
-from nmt_cli.errors import RecipeError
+from nmt_cli.errors import ModelError, RecipeError
 
 TAGS = ["2de", "2fr", "bt"]
 LINES = ["one two", "five", "", "ten three one"]
@@ -24,7 +24,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_toy_model(tmp_path_factory.mktemp("toy") / "model", TAGS, check=False)
 
 
-def opened(model: Path, **chosen: str) -> Translator:
+def opened(model: Path, **chosen: str | tuple[str, ...]) -> Translator:
     return open_translator(TranslateOptions((model,), alignment=True, **chosen))  # type: ignore[arg-type]
 
 
@@ -100,6 +100,38 @@ def test_tags_are_never_generated(model: Path) -> None:
 def test_unknown_tags_are_rejected(model: Path, chosen: dict[str, str], told: str) -> None:
     with pytest.raises(RecipeError, match=told):
         opened(model, **chosen)
+
+
+LENGTH_TAGS = [f"length:{each}" for each in LENGTH_CLASSES]
+
+
+def test_tag_of_a_length_precedes_the_source(tmp_path: Path) -> None:
+    model = save_toy_model(tmp_path / "model", ["bt", *LENGTH_TAGS], length_tags=True, check=False)
+    default = opened(model, corpus_tag="bt")
+    assert default.tags.ids() == tuple(map(default.tokenizer.tag_id, ["bt", "length:normal"]))
+    short = opened(model, overrides=("decoding.length=short",))
+    assert short.tags.ids() == (short.tokenizer.tag_id("length:short"),)
+    assert texts(short) != texts(opened(model))
+    with pytest.raises(RecipeError, match=r"^--corpus-tag length:short: this model has the tags bt$"):
+        opened(model, corpus_tag="length:short")
+
+
+@pytest.mark.parametrize("length", LENGTH_CLASSES)
+@pytest.mark.parametrize("tags", [[], LENGTH_TAGS])
+def test_model_without_length_tags_refuses_a_length(tmp_path: Path, tags: list[str], length: str) -> None:
+    plain = save_toy_model(tmp_path / "model", tags, check=False)
+    assert opened(plain).tags.ids() == ()
+    with pytest.raises(RecipeError, match=rf"^decoding\.length: {length}: .*data\.length_tags"):
+        opened(plain, overrides=(f"decoding.length={length}",))
+
+
+def test_ensemble_needs_length_tags_in_all_models(tmp_path: Path) -> None:
+    tagged, plain = (
+        save_toy_model(tmp_path / f"model{int(has)}", LENGTH_TAGS, length_tags=has, check=False)
+        for has in (True, False)
+    )
+    with pytest.raises(ModelError, match=r"model0: its data\.length_tags differs"):
+        open_translator(TranslateOptions((tagged, plain)))
 
 
 def test_model_without_tags_accepts_only_its_language(tmp_path: Path) -> None:

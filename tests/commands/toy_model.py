@@ -32,6 +32,7 @@ def save_toy_model(
     tags: Sequence[str] = (),
     tying: str = "all",
     model: Mapping[str, object] = TRANSFORMER,
+    length_tags: bool = False,
     **decoding: object,
 ) -> Path:
     """A model of one layer that says something for each line; further keys are settings of decoding."""
@@ -45,6 +46,7 @@ def save_toy_model(
                 "prepared": str(folder),
                 "train": corpus,
                 "valid": corpus,
+                "length_tags": length_tags,
             },
             "tokenizer": {"vocabulary_size": 28 + len(tags), "byte_fallback": False},
             "model": {**model, "tied_embeddings": tying},

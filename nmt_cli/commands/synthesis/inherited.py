@@ -12,7 +12,7 @@ from nmt_cli.recipe.filters import DEFAULT_FILTERS, Filter
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 
-_KEPT_OF_DATA = {"language_tags", "context"}
+_KEPT_OF_DATA = {"language_tags", "length_tags", "length_bounds", "context"}
 """Settings that the model's text must have, too; beside the filters."""
 
 

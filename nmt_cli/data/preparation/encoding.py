@@ -16,6 +16,7 @@ from nmt_cli.data.factors import FactoredSource, token_factors
 from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.filters.pipeline import FilterPipeline, FilterResult, KeyFilter, build_filters
 from nmt_cli.data.preparation.corpora import CorpusTask
+from nmt_cli.data.preparation.length_tags import LengthTagger
 from nmt_cli.data.preparation.shard_files import ALIGNMENT, RECORD_IDS, TEXT, ShardFormat, StoredArray, key_file
 from nmt_cli.data.reading import DropCounts, RawChunk, decode
 from nmt_cli.data.reading.examples import Examples
@@ -90,7 +91,8 @@ class ChunkEncoder:
 
     1. Decode the records, normalise them, and apply the local filters (`ChunkCleaner`).
     2. Join each pair with its context, if the recipe has any.
-    3. Encode both sides; put tags before the source; drop pairs that are too long.
+    3. Encode both sides; put tags before the source; drop pairs that are too long. In training corpora, the tag of the
+       length is that of the pair; elsewhere it is that of a normal length, as in translation.
     4. Collect alignments, source columns, and the keys for the key filters.
     """
 
@@ -98,6 +100,9 @@ class ChunkEncoder:
         self._data, self._tokenizer = recipe.data, Tokenizer.load(tokenizer)
         self._format = ShardFormat.of(self._tokenizer)
         self._clean = ChunkCleaner(recipe.data, self._tokenizer.normalization, held_out)
+        bounds, self._length_tagger = self._data.length_bounds, None
+        if bounds is not None:
+            self._length_tagger = LengthTagger(bounds, self._tokenizer.source)
         self._separator = None if self._data.context is None else self._tokenizer.tag_id(SEPARATOR)
 
     def __call__(self, item: tuple[CorpusTask, RawChunk]) -> EncodedChunk:
@@ -127,6 +132,8 @@ class ChunkEncoder:
         too_long = np.flatnonzero(~fits)
         drops.add("too_long", len(too_long), result.kept.dropped(too_long))
         source, target, pairs = source.select(is_short), target.select(is_short), result.kept.select(fits)
+        if self._length_tagger is not None and task.is_training:
+            source = source.with_length_tags(self._length_tagger, len(added.before_source) - 1, pairs)
         copy_ids: Integers = np.empty(0, np.int64)
         if tokenizer.copies:
             copy_ids, target = _with_copies(tokenizer, added, source, target)
@@ -179,6 +186,13 @@ class _EncodedLines:
             return self
         lines, tokens = list(compress(self.lines, mask)), self.tokens[np.repeat(mask, self.lengths)]
         return _EncodedLines(lines, tokens, self.lengths[mask])
+
+    def with_length_tags(self, tagger: LengthTagger, position: int, pairs: Examples) -> "_EncodedLines":
+        """Return the sources of some pairs with the tags of their lengths, which are at this position."""
+        tokens = self.tokens.copy()
+        tag_ids = tagger.classify(zip(pairs.sources, pairs.targets, strict=True))
+        tagger.replace_tags(tokens, self.lengths, position, tag_ids)
+        return replace(self, tokens=tokens)
 
     def buffers(self, tokens: StoredArray, text: StoredArray) -> Buffers:
         content = "".join([f"{line}\n" for line in self.lines]).encode()

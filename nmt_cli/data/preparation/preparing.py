@@ -35,7 +35,12 @@ from nmt_cli.data.preparation.encoding import ChunkEncoder, drop_reasons
 from nmt_cli.data.preparation.manifest import FORMAT_VERSION, MANIFEST_KIND, CorpusStats
 from nmt_cli.data.preparation.shard_files import ShardFormat
 from nmt_cli.data.preparation.shards import ShardStore, apply_key_filters, merge_shard, missing_chunks
-from nmt_cli.data.preparation.tokenizer_training import AdaptedTokenizer, measure_corpora, train_tokenizer
+from nmt_cli.data.preparation.tokenizer_training import (
+    AdaptedTokenizer,
+    measure_corpora,
+    needs_length_bounds,
+    train_tokenizer,
+)
 from nmt_cli.data.preparation.work_folder import WorkFolder
 from nmt_cli.data.prepared import HASHES, TOKENIZER
 from nmt_cli.data.reading import read_pairs
@@ -45,7 +50,7 @@ from nmt_cli.errors import DataError, NmtError
 from nmt_cli.locks import lock_when_free
 from nmt_cli.processes import ALL_SHARDS, ShardSpec
 from nmt_cli.processes.pool import map_ordered
-from nmt_cli.recipe.adapting import TEXT_KEYS, with_defaults
+from nmt_cli.recipe.adapting import LENGTH_BOUNDS, TEXT_KEYS, with_defaults
 from nmt_cli.recipe.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import read_lines
@@ -189,13 +194,16 @@ def _tokenizer_folder(
             return folder
         tasks = corpus_tasks(recipe)
         sizes = measure_corpora(tasks)
-        if pretrained and not recipe.tokenizer.extension and recipe.gives("data.max_length"):
+        needs_text = recipe.tokenizer.extension or needs_length_bounds(recipe) or not recipe.gives("data.max_length")
+        if pretrained and not needs_text:
             found = AdaptedTokenizer(pretrained, recipe.data.max_length)
         else:
             found = train_tokenizer(recipe, tasks, sizes, held_out, num_processes, pretrained)
         check_inputs()
         size = max(found.tokenizer.source_size, found.tokenizer.target_size)
-        adapted = dict(zip(TEXT_KEYS, (size, found.max_length), strict=True))
+        adapted: dict[str, Any] = dict(zip(TEXT_KEYS, (size, found.max_length), strict=True))
+        if found.length_bounds is not None:
+            adapted[LENGTH_BOUNDS] = found.length_bounds
         with files.new_folder(folder) as unfinished:
             tokenizer = found.tokenizer.with_copies(recipe.model.output.copies)
             tokenizer.save(unfinished)

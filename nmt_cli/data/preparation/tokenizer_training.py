@@ -16,6 +16,7 @@ from nmt_cli.data.alignments import words_of
 from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.preparation.corpora import CorpusTask
 from nmt_cli.data.preparation.encoding import ChunkCleaner, drop_reasons
+from nmt_cli.data.preparation.length_tags import suitable_length_bounds
 from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.reading.documents import LINE_BREAK
 from nmt_cli.data.tokenizer import Tokenizer
@@ -46,10 +47,13 @@ _SEED = 1  # not the recipe's, so that runs that differ only in the seed share t
 
 @dataclass(frozen=True)
 class AdaptedTokenizer:
-    """A tokenizer, and the maximum length in tokens that suits the text."""
+    """A tokenizer, and the settings that follow from the text."""
 
     tokenizer: Tokenizer
     max_length: int
+    """In tokens."""
+    length_bounds: list[float] | None = None
+    """Given if the recipe has length tags without bounds."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,13 @@ def train_tokenizer(
         source, target = texts()
         tokenizer = extend(pretrained, recipe.tokenizer, source, target, _SEED)
     sample = list(pairs)[:: -(-len(pairs) // _MAX_MEASURED_PAIRS)]
-    return AdaptedTokenizer(tokenizer, adapted_max_length(recipe, tokenizer, sample))
+    bounds = suitable_length_bounds(sample) if needs_length_bounds(recipe) else None
+    return AdaptedTokenizer(tokenizer, adapted_max_length(recipe, tokenizer, sample), bounds)
+
+
+def needs_length_bounds(recipe: Recipe) -> bool:
+    """Return whether data.length_bounds follows from the text."""
+    return recipe.data.length_tags and recipe.data.length_bounds is None
 
 
 Texts = Callable[[], Sequence[Iterable[str]]]

@@ -57,6 +57,7 @@ class SubwordRegularizer:
             pairs = self._augmenter.augment(pairs.sources, pairs.targets, np.random.default_rng([*seed, 0]))
         around_source, around_target = (corpus.prefix, corpus.suffix), (corpus.prompt, ())
         sources = self._source.encode(plain.sources, pairs.sources, pairs.changed, around_source, [*seed, 1])
+        sources = _with_beginnings(sources, plain.sources, len(corpus.prefix))
         targets = self._target.encode(plain.targets, pairs.targets, pairs.changed, around_target, [*seed, 2])
         too_long = np.maximum(sources.lengths, targets.lengths) > self._max_length
         if too_long.any():
@@ -104,6 +105,15 @@ class _Encoder:
         lengths = np.zeros(len(lines), np.int64)
         lengths[changed] = sizes
         return _replace(plain, RaggedArray.of_lengths(lengths, tokens.astype(plain.values.dtype)), changed)
+
+
+def _with_beginnings(lines: RaggedArray, others: RaggedArray, length: int) -> RaggedArray:
+    """Return the lines with the first tokens of `others`: tags, of which that of the length differs among pairs."""
+    if lines is others or not length:
+        return lines
+    tokens, within = lines.values.copy(), np.arange(length)
+    tokens[lines.offsets[:-1, None] + within] = others.values[others.offsets[:-1, None] + within]
+    return RaggedArray(lines.offsets, tokens)
 
 
 def _replace(lines: RaggedArray, others: RaggedArray, mask: Booleans) -> RaggedArray:

@@ -7,8 +7,12 @@ from itertools import chain
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import Data
+from nmt_cli.recipe.decoding import LengthClass
 
 _LANGUAGE_PREFIX = "2"
+_LENGTH_PREFIX = "length:"
+"""Names of corpora, which can be tags, contain no colon."""
+LENGTH_CLASSES: tuple[LengthClass, ...] = ("short", "normal", "long")
 SEPARATOR = "sep"
 """Separates a sentence from those before it."""
 
@@ -23,6 +27,11 @@ def tag_languages(tags: Iterable[str]) -> list[str]:
     return [name.removeprefix(_LANGUAGE_PREFIX) for name in tags if name.startswith(_LANGUAGE_PREFIX)]
 
 
+def length_tag(length: LengthClass) -> str:
+    """Return the tag that asks for a translation of this length."""
+    return f"{_LENGTH_PREFIX}{length}"
+
+
 def tags_of(data: Data) -> list[str]:
     """Return the tags that a recipe's data needs, in the order of the recipe."""
     tags: list[str] = []
@@ -31,6 +40,8 @@ def tags_of(data: Data) -> list[str]:
     if data.sequence.language_tokens:
         tags += chain.from_iterable(language_pairs(data))
     tags += [corpus.tag for corpus in data.train.values() if corpus.tag is not None]
+    if data.length_tags:
+        tags += map(length_tag, LENGTH_CLASSES)
     if data.context is not None:
         tags.append(SEPARATOR)
     return list(dict.fromkeys(tags))
@@ -43,11 +54,14 @@ def language_pairs(data: Data) -> list[tuple[str, str]]:
 
 
 def prefix_tags(data: Data, languages: tuple[str, str], tag: str | None) -> list[str]:
-    """Return the tags before each source of a corpus with these languages: that of a language, then `tag`."""
+    """Return the tags before each source of a corpus with these languages: that of a language, `tag`, and a length.
+
+    The last is that of a normal length; `preprocess` replaces it in training corpora, pair by pair.
+    """
     language = [language_tag(languages[1])] if data.language_tags else []
     if data.sequence.language_tokens and not data.sequence.source_language_last:
         language = [languages[0]]
-    return language + ([] if tag is None else [tag])
+    return language + ([] if tag is None else [tag]) + ([length_tag("normal")] if data.length_tags else [])
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,8 @@ class SourceTags:
     language: str = ""
     """Target language of lines that do not name one."""
     tag: str | None = None
+    length: LengthClass | None = None
+    """Given if the model has length tags."""
     source_language: str | None = None
     """Given if the model has a token for each language: that of the source belongs to sources, that of the target
     begins translations."""
@@ -120,7 +136,8 @@ class SourceTags:
             raise RecipeError(f"--target-language {language}: this model translates into {', '.join(languages)}")
         if (language or model_language) not in languages:
             raise RecipeError(f"--target-language: is needed; this model translates into {', '.join(languages)}")
-        others = [name for name in tag_ids if not name.startswith(_LANGUAGE_PREFIX) and name != SEPARATOR]
+        reserved = (_LANGUAGE_PREFIX, _LENGTH_PREFIX)
+        others = [name for name in tag_ids if not name.startswith(reserved) and name != SEPARATOR]
         if tag is not None and tag not in others:
             has = f"has the tags {', '.join(others)}" if others else "has no tags"
             raise RecipeError(f"--corpus-tag {tag}: this model {has}")
@@ -129,6 +146,8 @@ class SourceTags:
     def ids(self, language: str | None = None) -> tuple[int, ...]:
         """Return the tag ids before a source. `language` defaults to the target language of the options."""
         names: tuple[str | None, ...] = (language_tag(language or self.language), self.tag)
+        if self.length is not None:
+            names = (*names, length_tag(self.length))
         if self.source_language is not None:
             names = () if self.is_language_last else (self.source_language,)
         return self.first + tuple(self.tag_ids[name] for name in names if name is not None and name in self.tag_ids)

@@ -12,6 +12,8 @@ from nmt_cli.recipe.schema import Recipe
 
 TEXT_KEYS = ("tokenizer.vocabulary_size", "data.max_length")
 """Keys whose defaults follow from the text."""
+LENGTH_BOUNDS = "data.length_bounds"
+"""Follows from the text, too, but only with `data.length_tags`."""
 TRAINING_KEYS = (
     "model.preset",
     "model.tied_embeddings",
@@ -28,9 +30,9 @@ TRAINING_KEYS = (
 
 
 def with_defaults(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """Return the recipe with values for those of the dotted keys that it does not give."""
+    """Return the recipe with values for those of the dotted keys that it does not give, or bounds that are null."""
     for key, value in values.items():
-        if not recipe.gives(key):
+        if not recipe.gives(key) or (key == LENGTH_BOUNDS and recipe.data.length_bounds is None):
             recipe = recipe.with_value(key, value)
     return recipe
 

@@ -83,6 +83,15 @@ def test_regularize_returns_given_spans(corpus: TokenCorpus, tokenizer: Tokenize
     assert tokenizer.target.decode([sampled.targets[row].tolist() for row in range(57)]) == expected
 
 
+def test_regularize_keeps_tags_that_differ_among_pairs(tmp_path: Path, tokenizer: Tokenizer, text: Sentences) -> None:
+    tagged = written(tmp_path / "tagged", tokenizer, text(2, 50), text(3, 50), prefix=[9, 10])
+    plain = tagged.read_all()
+    plain.sources.values[plain.sources.offsets[:-1:2] + 1] = 11
+    spans = np.array([[0, len(tagged)]])
+    sampled = SubwordRegularizer(tokenizer, SAMPLING, None, MAX_LENGTH).regularize(tagged, spans, plain, [1])
+    assert [sampled.sources[row][:2].tolist() for row in range(50)] == [[9, 11], [9, 10]] * 25
+
+
 @pytest.mark.parametrize("prefix", [[9], [9, 10]])
 def test_regularize_keeps_prefix_tags(tmp_path: Path, tokenizer: Tokenizer, text: Sentences, prefix: list[int]) -> None:
     tagged = written(tmp_path / "tagged", tokenizer, text(2, 50), text(3, 50), prefix=prefix)
