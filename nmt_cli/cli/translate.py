@@ -80,7 +80,9 @@ GlossaryModeOption = Annotated[
 BadWordsOption = Annotated[
     Path | None,
     typer.Option(
-        "--bad-words", metavar="FILE", help="Words or phrases (one per line) that must not appear in the output."
+        "--bad-words",
+        metavar="FILE",
+        help="Words or phrases (one per line) that must not appear in the output; word* matches inflected forms.",
     ),
 ]
 PrefixesOption = Annotated[
@@ -132,10 +134,11 @@ def translate(
     """
     from nmt_cli.commands.translate import translate as command
     from nmt_cli.commands.translating.request_reader import InputOptions, parse_factor_files
-    from nmt_cli.decoding.constraints.glossary import read_glossary, read_phrases
+    from nmt_cli.decoding.constraints.glossary import read_glossary
     from nmt_cli.decoding.requests import TranslateOptions
     from nmt_cli.processes import ShardSpec
     from nmt_cli.text.lines import argument_text
+    from nmt_cli.text.terms import read_terms
 
     options = TranslateOptions(
         models=tuple(model),
@@ -143,7 +146,7 @@ def translate(
         weights=_parse_weights(weights),
         glossary=read_glossary(glossary) if glossary else (),
         glossary_mode=glossary_mode,
-        bad_words=read_phrases(bad_words) if bad_words else (),
+        bad_words=read_terms(bad_words) if bad_words else (),
         alignment=alignment,
         word_scores=word_scores,
         markup=markup is not None,

@@ -214,6 +214,7 @@ def format_jsonl(index: int, translation: Translation) -> str:
 
 def _constraint_record(use: "ConstraintUse") -> dict[str, Any]:
     record: dict[str, Any] = {"kind": use.kind, "text": use.text, "satisfied": use.is_satisfied}
+    record |= {"found": use.found} if use.found else {}
     return record | ({"reason": use.reason} if use.reason else {})
 
 

@@ -16,6 +16,7 @@ from nmt_cli.data.factors import segment_factors
 from nmt_cli.data.token_corpus import NO_COLUMNS
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.tags import NO_TAGS, SourceTags
+from nmt_cli.decoding.constraints.bad_words import BadWordSearch
 from nmt_cli.decoding.constraints.builder import ConstraintBuilder
 from nmt_cli.decoding.constraints.hard_terms import HardTermSearch
 from nmt_cli.decoding.constraints.spelling import continuation_mask, suppressed_tokens
@@ -105,8 +106,8 @@ class Translator:
         if options.glossary and options.glossary_mode == "hard":
             self._hard_terms = HardTermSearch(self.generator, tokenizer, settings)
         self._default_tags, self._default_prompt = config.tags.ids(), config.tags.prompt()
-        self._has_factors = bool(tokenizer.factors.names)
         self._decode = self.context.decode if self.context.target_context else tokenizer.decode_target
+        self._bad_word_search = BadWordSearch(self.constraint_builder, self._decode, self._search_sentences)
         self._markup = MarkupTransfer(options) if options.has_masking else None
         self._annotator: Annotator | None = None
         if options.alignment or options.word_scores or options.has_masking:
@@ -140,8 +141,7 @@ class Translator:
         return self._markup.translate(requests, lambda masked: self._translate(masked, first_line, on_progress))
 
     def _translate(self, requests: Sequence[Request], first_line: int, on_progress: OnProgress) -> list[Translation]:
-        lines = [request.text for request in requests]
-        rows = self.tokenizer.encode_source(lines)
+        rows = self.tokenizer.encode_source(lines := [request.text for request in requests])
         segments = [
             split_line(line, tokens, self._encode, self._limits) for line, tokens in zip(lines, rows, strict=True)
         ]
@@ -149,12 +149,11 @@ class Translator:
         on_progress = in_lines(on_progress, len(lines), len(sentences))
         sources = [line[each.start : each.end] for line, parts in zip(lines, segments, strict=True) for each in parts]
         sentences = with_copies(self.tokenizer, sentences, sources, is_needed=self._replaces_unknown)
-        if self._hard_terms is not None and any(sentence.constraints.hard_terms for sentence in sentences):
-            found = self._hard_terms.search(sentences, sources, self._search, on_progress)
-        else:
-            found = self._search(sentences, on_progress)
-        n_best = self.settings.n_best
-        results = [SentenceResult(hypotheses[:n_best]) for hypotheses in decode_hypotheses(found, self._decode)]
+        found, n_best = self._search_sentences(sentences, sources, on_progress), self.settings.n_best
+        if any(map(self.constraint_builder.has_bad_words, requests)):
+            given = dict(enumerate(requests, first_line))
+            sentences, found = self._bad_word_search(given, sentences, sources, found, n_best)
+        results = [SentenceResult(each[:n_best]) for each in decode_hypotheses(found, self._decode)]
         if self._repair is not None:
             results = self._repair(sentences, sources, results)
         if self._annotator is not None:
@@ -181,7 +180,7 @@ class Translator:
             constraints, columns = [NO_CONSTRAINTS] * len(parts), [NO_COLUMNS] * len(parts)
             if self.constraint_builder.is_active or request.has_constraints:
                 constraints = self.constraint_builder.build(request, [(each.start, each.end) for each in parts])
-            if request.factors or self._has_factors:
+            if request.factors or self.tokenizer.factors.names:
                 bounds = [(each.start, each.end, each.tokens) for each in parts]
                 columns = segment_factors(self.tokenizer, line, request.text, request.factors, bounds)
             tags, prompt = self._default_tags, self._default_prompt
@@ -212,6 +211,13 @@ class Translator:
         lengths = [sum(len(each.tokens) for each in parts) for parts in segments]
         return list(map(self.context.source_prefix, self.context.fit(before, lengths)))
 
+    def _search_sentences(
+        self, sentences: Sequence[SentenceInput], sources: Sequence[str], on_progress: OnProgress = lambda lines: None
+    ) -> list[list[Hypothesis]]:
+        if self._hard_terms is not None and any(sentence.constraints.hard_terms for sentence in sentences):
+            return self._hard_terms.search(sentences, sources, self._search, on_progress)
+        return self._search(sentences, on_progress)
+
     def _search(self, sentences: Sequence[SentenceInput], on_progress: OnProgress) -> list[list[Hypothesis]]:
         found = self.generator.search(sentences, self._strategy, on_progress)
         return self._strategy.rerank(found, self._decode)
@@ -232,7 +238,7 @@ class Translator:
         texts = [self._join(request.text, segments, hypotheses) for hypotheses in combined]
         builder = self.constraint_builder
         if request.prefix and segments:
-            texts = [replace(found, text=builder.with_prefix(request, found.text)) for found in texts]
+            texts = [replace(each, text=builder.with_prefix(request, each.text)) for each in texts]
         return Translation(
             request.text,
             tuple(distinct(texts)),

@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.data.tokenizer import Tokenizer
+from nmt_cli.decoding.constraints import bad_words
 from nmt_cli.decoding.constraints.glossary import GlossaryEntry
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions
 from nmt_cli.decoding.results import Translation, TranslationStats, format_jsonl
 from nmt_cli.decoding.translator import InferenceConfig, Translator
 from nmt_cli.recipe.data import TokenizerSettings
 from nmt_cli.recipe.decoding import BeamSettings
+from nmt_cli.text.terms import TermList
 
 WORDS = st.sampled_from(["Nein", "tea", "gross", "dish", "Bad", "nano", "sit"])
 
@@ -160,3 +162,49 @@ def test_required_phrases_may_repeat_ngrams(plain_tokenizer: Tokenizer, size: in
     (found,) = translated(translator, Request("sit tea dish", required=required))
 
     assert [each.is_satisfied for each in found.constraints] == [True] * len(set(required))
+
+
+@pytest.mark.parametrize(
+    ("bad_word", "source"),
+    [("nein TEA", "Nein tea"), ("nein", "sit Nein"), ("gro*", "dish gross")],
+)
+@pytest.mark.parametrize("is_of_line", [False, True])
+def test_translation_contains_no_form_of_a_bad_word(
+    plain_tokenizer: Tokenizer, bad_word: str, source: str, is_of_line: bool
+) -> None:
+    options = DEFAULT_OPTIONS if is_of_line else TranslateOptions(bad_words=(bad_word,))
+    request = Request(source, forbidden=(bad_word,) if is_of_line else ())
+
+    (found,) = translated(echo(plain_tokenizer, options=options), request)
+
+    assert not TermList([bad_word]).find(found.best.text)
+    assert all(use.is_satisfied for use in found.constraints)
+
+
+def test_bad_word_of_the_prefix_is_allowed_once(plain_tokenizer: Tokenizer) -> None:
+    (found,) = translated(echo(plain_tokenizer), Request("tea Nein sit", "Nein", forbidden=("nein",)))
+
+    assert found.best.text.startswith("Nein") and found.best.text.lower().count("nein") == 1
+    assert [use.is_satisfied for use in found.constraints if use.kind == "forbidden"] == [True]
+
+
+def test_form_that_cannot_be_avoided_is_marked_and_counted(
+    plain_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bad_words, "MAX_SEARCHES", 0)
+    options = TranslateOptions(bad_words=("gro*",))
+
+    found = translated(echo(plain_tokenizer, options=options), Request("dish gross"), Request("tea"))
+
+    assert found[1].constraints == ()
+    record = json.loads(format_jsonl(0, found[0]))
+    assert record["constraints"] == [
+        {
+            "kind": "forbidden",
+            "text": "gro*",
+            "satisfied": False,
+            "found": "gross",
+            "reason": found[0].constraints[0].reason,
+        }
+    ]
+    assert "1 of 1 constraints `forbidden`" in TranslationStats.count(found).warnings()[0]

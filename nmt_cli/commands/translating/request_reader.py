@@ -12,7 +12,7 @@ from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.text.json_lines import JsonLineError, Member, parse_members
 from nmt_cli.text.lines import read_lines, require_utf8
 from nmt_cli.text.normalization import is_blank
-from nmt_cli.text.word_boundaries import count_phrase
+from nmt_cli.text.terms import term_list
 
 if TYPE_CHECKING:  # a process that only passes requests on needs no torch
     from nmt_cli.decoding.scoring.scorer import ScoringPair
@@ -130,7 +130,7 @@ def _parse_request(line: str, location: str) -> Request:
         for key in ("required", "forbidden")
     )
     for phrase in required:
-        if any(count_phrase(each, phrase) for each in forbidden):
+        if term_list(forbidden).find(phrase):
             raise DataError(
                 f"{location}: {phrase!r} is required, and all or a part of it is forbidden; remove one of them"
             )

@@ -1,7 +1,7 @@
 """Build the constraints of a translation, in tokens, from a request and a glossary; report the terms it used."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,7 +9,8 @@ from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.constraints.glossary import Glossary, TermOccurrence, find_terms
 from nmt_cli.decoding.constraints.spelling import Speller
 from nmt_cli.decoding.requests import Request, TranslateOptions
-from nmt_cli.decoding.sentences import NO_CONSTRAINTS, Constraints, HardTerm, PhraseBonus
+from nmt_cli.decoding.sentences import NO_CONSTRAINTS, Constraints, HardTerm, Phrase, PhraseBonus
+from nmt_cli.text.terms import TermList, TermMatch, case_variants, term_list, without_wildcards
 from nmt_cli.text.word_boundaries import count_phrase, split_words
 
 
@@ -37,12 +38,15 @@ class ConstraintUse:
     is_satisfied: bool
     reason: str = ""
     """Why not."""
+    found: str = ""
+    """The form of a forbidden term that the translation contains."""
 
 
 _UNSPELLABLE = "the vocabulary cannot spell it"
 _BLANK = "the line is blank"
 _NO_ROOM = "it does not fit into the maximum length, or contradicts other constraints"
 _FORBIDDEN = "it contains a bad word"
+_NO_OTHER = "no other translation was found"
 
 
 class ConstraintBuilder:
@@ -52,11 +56,8 @@ class ConstraintBuilder:
         """`glossary_bonus`, in nats, is decoding.glossary_bonus."""
         self._options, self._bonus, self._speller = options, glossary_bonus, Speller(tokenizer)
         self._glossary = Glossary(options.glossary) if options.glossary else None
-        self._bad_words: dict[str, list[str]] = {}
-        """The bad words of the options by their first word."""
-        for phrase in options.bad_words:
-            for word in split_words(phrase)[:1]:
-                self._bad_words.setdefault(word.compatible, []).append(phrase)
+        self._bad_words = TermList(options.bad_words)
+        self._bad_phrases = self._spellings(options.bad_words)
         self.is_active = options.has_constraints
         """Whether the options constrain all translations; otherwise only requests with constraints need `build`."""
 
@@ -68,11 +69,10 @@ class ConstraintBuilder:
         Args:
             segments: Start and end (exclusive) of each segment, in characters, in order.
         """
-        bad_words = dict.fromkeys((*self._options.bad_words, *request.forbidden))
+        bad_phrases = tuple(dict.fromkeys((*self._bad_phrases, *self._spellings(request.forbidden))))
         occurrences = self._occurrences(request)
-        if not (bad_words or occurrences or request.prefix or request.required):
+        if not (bad_phrases or occurrences or request.prefix or request.required):
             return [NO_CONSTRAINTS] * len(segments)
-        bad_phrases = tuple(phrase for text in bad_words for phrase in self._speller.likely_spellings(text))
         prefix = self._speller.encode_prefix(request.prefix)
         constraints, spell = [], self._speller.usual_spelling
         allowed = [each for each in request.required if not self._is_forbidden(each, request)]
@@ -91,6 +91,28 @@ class ConstraintBuilder:
                 )
             )
         return constraints
+
+    def forbidding(self, constraints: Constraints, forms: Iterable[str]) -> Constraints:
+        """Return constraints that also forbid these words or phrases, in any common case."""
+        variants = [variant for form in forms for variant in case_variants(form)]
+        bad_phrases = (*constraints.bad_words, *self._spellings(variants))
+        return replace(constraints, bad_words=tuple(dict.fromkeys(bad_phrases)))
+
+    def has_bad_words(self, request: Request) -> bool:
+        """Return whether there are words that the translation of a request must not contain."""
+        return bool(self._bad_words or request.forbidden)
+
+    def bad_words_in(self, request: Request, text: str, prefix: str) -> list[TermMatch]:
+        """Return where a translation contains a bad word, more often than the prefix with which it begins."""
+        found = self._matches(request, text)
+        if not found or not prefix:
+            return found
+        allowed, kept = Counter(each.term for each in self._matches(request, prefix)), list[TermMatch]()
+        for each in found:
+            allowed[each.term] -= 1
+            if allowed[each.term] < 0:
+                kept.append(each)
+        return kept
 
     def with_prefix(self, request: Request, text: str) -> str:
         """Return a translation that begins with exactly the characters of the request's prefix."""
@@ -126,19 +148,24 @@ class ConstraintBuilder:
                 reason = _FORBIDDEN if self._is_forbidden(phrase, request) else otherwise
                 reason = reason if is_spellable else _UNSPELLABLE
             uses.append(ConstraintUse("required", phrase, is_satisfied, reason))
-        for phrase in dict.fromkeys((*request.forbidden, *self._bad_words_in(text))):
-            is_satisfied = count_phrase(phrase, text) <= count_phrase(phrase, request.prefix)
-            if not is_satisfied or phrase in request.forbidden:
-                uses.append(ConstraintUse("forbidden", phrase, is_satisfied, "" if is_satisfied else _NO_ROOM))
+        forms = dict[str, str]()
+        for match in self.bad_words_in(request, text, request.prefix):
+            forms.setdefault(match.term, text[match.start : match.end])
+        for term in dict.fromkeys((*request.forbidden, *forms)):
+            form = forms.get(term, "")
+            uses.append(ConstraintUse("forbidden", term, not form, _NO_OTHER if form else "", form))
         return tuple(uses)
 
     def _is_forbidden(self, phrase: str, request: Request) -> bool:
-        return bool(self._bad_words_in(phrase)) or any(count_phrase(each, phrase) for each in request.forbidden)
+        return bool(self._matches(request, phrase))
 
-    def _bad_words_in(self, text: str) -> list[str]:
-        """Return the bad words of the options that a text contains."""
-        firsts = {word.compatible for word in split_words(text)} if self._bad_words else set[str]()
-        return [each for first in firsts for each in self._bad_words.get(first, ()) if count_phrase(each, text)]
+    def _matches(self, request: Request, text: str) -> list[TermMatch]:
+        """Return the bad words in a text: those of the options, and those of the request."""
+        return self._bad_words.find(text) + (term_list(request.forbidden).find(text) if request.forbidden else [])
+
+    def _spellings(self, terms: Iterable[str]) -> tuple[Phrase, ...]:
+        """Return phrases that search can avoid, to avoid these terms as they are written."""
+        return tuple(phrase for term in terms for phrase in self._speller.likely_spellings(without_wildcards(term)))
 
     def _term_reason(self, request: Request, targets: Sequence[str]) -> str:
         """Return why none of the targets of a term can be used; empty if one can."""

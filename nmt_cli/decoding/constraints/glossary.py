@@ -94,11 +94,6 @@ def read_glossary(path: Path) -> tuple[GlossaryEntry, ...]:
     return tuple(GlossaryEntry(source, tuple(targets)) for source, targets in found.items())
 
 
-def read_phrases(path: Path) -> tuple[str, ...]:
-    """Read one word or phrase per line. Blank lines and lines that begin with `#` are skipped."""
-    return tuple(line.strip() for line in read_lines(path) if line.strip() and not line.startswith("#"))
-
-
 class _TermIndex:
     """Entries by the words of their terms."""
 

@@ -20,12 +20,13 @@ from nmt_cli.commands.model_config import ModelConfig
 from nmt_cli.commands.translate import translate
 from nmt_cli.commands.translating.outputs import describe_model
 from nmt_cli.commands.translating.request_reader import InputOptions
-from nmt_cli.decoding.constraints.glossary import read_glossary, read_phrases
+from nmt_cli.decoding.constraints.glossary import read_glossary
 from nmt_cli.decoding.requests import TranslateOptions
 from nmt_cli.decoding.results import TranslationStats
 from nmt_cli.errors import ModelError, NmtError
 from nmt_cli.processes import ALL_SHARDS, ShardSpec
 from nmt_cli.text.special_tokens import SpecialTokens, VocabularySpec
+from nmt_cli.text.terms import read_terms
 
 MODEL = TranslateOptions((Path("model"),))
 
@@ -158,7 +159,7 @@ def test_other_glossary_translates_again() -> None:
         with pipe(f"one\t{target}\n".encode()) as path:
             assert is_done_again_after_first(TranslateOptions(MODEL.models, glossary=read_glossary(path)))
         with pipe(f"{target}\n".encode()) as path:
-            assert is_done_again_after_first(TranslateOptions(MODEL.models, bad_words=read_phrases(path)))
+            assert is_done_again_after_first(TranslateOptions(MODEL.models, bad_words=read_terms(path)))
 
 
 def is_done_again_after_first(options: TranslateOptions) -> bool:
