@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from nmt_cli import files
-from nmt_cli.commands.adapters import with_adapter
+from nmt_cli.commands.adapters import read_adapter
 from nmt_cli.commands.model_config import ModelConfig, named_model, read_config, settings_after_training
 from nmt_cli.console import command_line
 from nmt_cli.data.shortlist import Shortlist
@@ -65,7 +65,12 @@ def load_model(path: Path, overrides: Sequence[str] = (), adapter: Path | None =
     if not found.standalone and found.run and (lora := load_recipe(found.run.resolved).training.lora):
         weights = merge_adapters(weights, lora, found.folder / WEIGHTS)
     if adapter is not None:
-        weights = with_adapter(weights, path, adapter)
+        read = read_adapter(adapter, path)
+        if read.vocabulary is not None:
+            tokenizer, language_tokens = read.vocabulary.tokenizer, read.vocabulary.language_tokens
+            changes = {"vocabulary": vocabulary_spec(tokenizer), "language_tokens": language_tokens}
+            config = config.model_copy(update=changes)
+        weights = read.merged_into(weights, _vocabulary_dimensions(config))
     model = build_with_weights(config.model, config.vocabulary, weights, found.folder / WEIGHTS)
     device = pick_device()
     settings = settings_after_training(named, overrides)
@@ -110,6 +115,13 @@ def parameter_shapes(settings: ModelSettings, vocabulary: VocabularySpec) -> dic
     """Return the shapes of a model's parameters without allocating them."""
     with torch.device("meta"), _SkipInitialization():
         return {name: tuple(weight.shape) for name, weight in build(settings, vocabulary).named_parameters()}
+
+
+def _vocabulary_dimensions(config: ModelConfig) -> dict[str, int]:
+    """Return the dimension of each parameter with rows of vocabulary entries, in which it has these rows."""
+    with torch.device("meta"), _SkipInitialization():
+        model = build(config.model, config.vocabulary)
+    return {name: dimension for name, _, dimension in model.vocabulary_parameters()}
 
 
 def identity_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, str]:

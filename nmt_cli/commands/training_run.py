@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli import __version__, files
-from nmt_cli.commands.adapters import base_identity, write_adapter
+from nmt_cli.commands.adapters import ExtendedVocabulary, added_rows, base_identity, write_adapter
 from nmt_cli.commands.launching import catch_stop_signals
 from nmt_cli.commands.loading import check_weights, config_of, identity_of
 from nmt_cli.commands.starting import initial_model
@@ -83,11 +83,6 @@ class TrainingRun:
             base = {} if path is None or not self._is_new else {"base": base_identity(path)}
             save = prepared.tokenizer.save
             changes = begin(run, self._recipe, recipe_path, identity | base, save, environment(), self._reporter)
-            if base and self._recipe.training.lora and base["base"]["tokenizer"] != prepared.tokenizer.fingerprint:
-                self._reporter.warn(
-                    f"training.lora: the vocabulary extends that of {path}, so the run will have a merged model, but no"
-                    " adapter"
-                )
         limit_memory_growth()
         decoder = validation_decoder(self._recipe, prepared, self._trainer.device)
         with catch_stop_signals(self._reporter) as received_signal:
@@ -256,14 +251,17 @@ class TrainingRun:
         if not self._distributed.is_primary:
             return
         lora, summary = self._recipe.training.lora, read_summary_if_present(run)
+        config = config_of(self._recipe, tokenizer)
         if lora is not None:
-            trained = {name for name, each in self._trainer.model.named_parameters() if each.requires_grad}
-            base = summary.get("base", {})
-            if base.get("tokenizer") == tokenizer.fingerprint:
-                write_adapter(run.adapter, {name: weights[name] for name in sorted(trained)}, lora, base)
+            model, base = self._trainer.model, summary["base"]
+            trained = sorted(name for name, each in model.named_parameters() if each.requires_grad)
+            tensors = {name: weights[name] for name in trained} | dict(added_rows(model, weights, base))
+            is_extended = base["tokenizer"] != tokenizer.fingerprint
+            vocabulary = ExtendedVocabulary(tokenizer, config.language_tokens) if is_extended else None
+            write_adapter(run.adapter, tensors, lora, base, vocabulary)
             weights = merge_adapters(weights, lora, run.adapter)
         with files.new_folder(run.model) as folder:
-            files.write_json(folder / CONFIG, config_of(self._recipe, tokenizer).model_dump(mode="json"))
+            files.write_json(folder / CONFIG, config.model_dump(mode="json"))
             checkpoints.write_tensors(folder / WEIGHTS, weights)
             tokenizer.save(folder / TOKENIZER)
             num_parameters = sum(weight.numel() for weight in weights.values())

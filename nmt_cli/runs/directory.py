@@ -193,8 +193,7 @@ def find_adapter(path: Path) -> Path:
         if (folder / ADAPTER_CONFIG).is_file():
             return folder
     if RunDirectory(path).model.is_dir():
-        merged = "training.lora trains adapters, but merges them into the model if it extends the vocabulary"
-        raise ModelError(f"{path}: is a run without an adapter; {merged}, {RunDirectory(path).model}")
+        raise ModelError(f"{path}: is a run without an adapter; training.lora trains adapters")
     raise ModelError(f"{path}: is neither an adapter nor a run with one; training.lora trains adapters")
 
 

@@ -9,8 +9,9 @@ from torch import Tensor
 from toy_model import save_toy_model
 
 from nmt_cli import files
-from nmt_cli.commands.adapters import base_identity, write_adapter
+from nmt_cli.commands.adapters import ExtendedVocabulary, base_identity, write_adapter
 from nmt_cli.commands.loading import load_model
+from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.optimization import Lora
 from nmt_cli.runs.checkpoints import read_tensors
@@ -66,4 +67,20 @@ def test_adapter_whose_manifest_omits_a_file_is_refused(tensors: tuple[dict[str,
     files.write_json(Path("adapter/manifest.json"), {"format": 1, "files": {}})
 
     with pytest.raises(ModelError, match=r"does not list adapter\.json"):
+        load_model(Path("base"), adapter=Path("adapter"))
+
+
+def test_rows_of_new_entries_need_an_extended_vocabulary_and_fit(tensors: tuple[dict[str, Tensor], str]) -> None:
+    name = "embeddings.target.weight.added_rows"
+    write({**tensors[0], name: torch.ones(3, 16)})
+    with pytest.raises(ModelError, match=f"{name}, which is not one that this adapter may"):
+        load_model(Path("base"), adapter=Path("adapter"))
+
+    same = ExtendedVocabulary(Tokenizer.load(Path("base/tokenizer")), None)
+    identity = base_identity(Path("base"))
+    write_adapter(Path("adapter"), {**tensors[0], name: torch.ones(3, 5)}, SETTINGS, identity, same)
+    with pytest.raises(ModelError, match=f"{name}: has shape"):
+        load_model(Path("base"), adapter=Path("adapter"))
+    write_adapter(Path("adapter"), {**tensors[0], name: torch.ones(3, 16)}, SETTINGS, identity, same)
+    with pytest.raises(ModelError, match=r"embeddings\.target\.weight"):
         load_model(Path("base"), adapter=Path("adapter"))

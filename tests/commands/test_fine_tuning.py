@@ -220,17 +220,40 @@ def test_adapter_is_described(recipe: Path) -> None:
     assert run.facts["adapter"].startswith("rank 2; alpha 3.0; targets *attention*, decoder.*; parameters ")
 
 
-def test_extended_vocabulary_leaves_no_adapter_as_training_says(
-    recipe: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("also_train", ["[]", "[embeddings.*]"])
+def test_adapter_has_the_rows_of_new_subwords(recipe: Path, also_train: str) -> None:
     write_data([f"{line} ññ ñañ" for line in LINES])
-    overrides = [LORA, "tokenizer={path: base, extension: {pieces: 3}}", "training.limits.updates=2"]
+    lora = LORA.replace("}", f", also_train: {also_train}}}")
+    overrides = [lora, "tokenizer={path: base, extension: {pieces: 3}}", "training.limits.updates=2"]
     prepared(recipe, *overrides)
-
     train(recipe, overrides)
 
-    assert "training.lora: the vocabulary extends that of base" in capsys.readouterr().err
-    with pytest.raises(ModelError, match=r"^run: is a run without an adapter; .* run/model$"):
+    loaded, merged, base = (
+        load_model(Path("base"), adapter=Path("run")),
+        load_model(Path("run")),
+        load_model(Path("base")),
+    )
+
+    assert loaded.tokenizer.fingerprint == merged.tokenizer.fingerprint != base.tokenizer.fingerprint
+    assert loaded.config.vocabulary == merged.config.vocabulary
+    expected = dict(merged.model.cpu().named_parameters())
+    found = dict(loaded.model.cpu().named_parameters())
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(weight, expected[name]) for name, weight in found.items())
+    tensors = read_tensors(Path("run/adapter/adapter.safetensors"))
+    rows = {name: tensor for name, tensor in tensors.items() if name.endswith(".added_rows")}
+    num_added = loaded.tokenizer.target_size - base.tokenizer.target_size
+    assert num_added == 3
+    assert all(num_added in tensor.shape for tensor in rows.values())
+    assert ("embeddings.target.weight.added_rows" in rows) == (also_train == "[]")
+    translator = create_translator(load_model(Path("base"), adapter=Path("run/adapter")))
+    assert len([*translator.translate([Request("ñañ one")])]) == 1
+
+
+def test_run_without_adapter_is_named(recipe: Path) -> None:
+    prepared(recipe)
+    train(recipe, ["training.limits.updates=2"])
+    with pytest.raises(ModelError, match=r"^run: is a run without an adapter"):
         load_model(Path("base"), adapter=Path("run"))
 
 
