@@ -27,7 +27,7 @@ class _Variable(NamedTuple):
     num_bytes: int
 
 
-class BinarySource:
+class CTranslate2Source:
     """The tensors of a model.bin; integers are dequantised."""
 
     def __init__(self, path: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.ctranslate2_files import BinarySource
+from nmt_cli.interop.ctranslate2_files import CTranslate2Source
 from nmt_cli.interop.ctranslate2_vocabularies import load_tokenizer
 from nmt_cli.interop.foreign import ForeignModel, Part, read_object
 from nmt_cli.models.positions import sinusoidal_encoding
@@ -19,7 +19,7 @@ from nmt_cli.recipe.model import SinusoidalPositions, TransformerSettings
 
 MODEL = "model.bin"
 _HEADS = {"TransformerBase": 8, "TransformerBig": 16}
-"""Of old models, which do not store them."""
+"""Numbers of heads of old models, which do not store them."""
 _SPECIFICATIONS = (*_HEADS, "TransformerSpec")
 _ACTIVATIONS = {0: "relu", 1: "gelu_tanh", 2: "silu", 3: "gelu"}
 _GATED = {"silu": "swiglu", "gelu": "geglu", "gelu_tanh": "geglu_tanh"}
@@ -40,7 +40,7 @@ _READ = {
     "relative_attention_max_distance",
     "queries_scale",
 }
-"""Attributes that are read here, or that change no translation. Others must be zero."""
+"""Attributes that are read here, follow from the shapes of tensors, or change no translation. Others must be zero."""
 _QUERIES = "attention/linear_0/weight"
 _POSITIONS = [
     SinusoidalPositions.model_validate({"spacing": spacing, "offset": offset})
@@ -56,7 +56,7 @@ def is_ctranslate2(folder: Path) -> bool:
 
 def load(folder: Path, scratch: Path) -> ForeignModel:
     """Describe the model in a folder; see huggingface.load."""
-    tensors = BinarySource(folder / MODEL)
+    tensors = CTranslate2Source(folder / MODEL)
     if tensors.specification not in _SPECIFICATIONS:
         known = ", ".join(_SPECIFICATIONS)
         raise ModelError(f"{tensors.path}: {tensors.specification} is not supported; supported are {known}")
@@ -88,7 +88,7 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
 class _Attributes:
     """The attributes that encoder and decoder must have in common."""
 
-    def __init__(self, tensors: BinarySource) -> None:
+    def __init__(self, tensors: CTranslate2Source) -> None:
         self._tensors = tensors
 
     def get(self, name: str, default: float) -> float:
@@ -101,7 +101,7 @@ class _Attributes:
 
 
 def _settings(
-    tensors: BinarySource, config: Mapping[str, Any]
+    tensors: CTranslate2Source, config: Mapping[str, Any]
 ) -> tuple[TransformerSettings, dict[str, str | Tensor | None]]:
     shapes, attributes = {name: tensors.shapes[tensors.owner(name)] for name in _names(tensors)}, _Attributes(tensors)
     try:
@@ -150,7 +150,7 @@ def _settings(
     return settings, redundant
 
 
-def _scales_attention(tensors: BinarySource, head_width: int) -> bool:
+def _scales_attention(tensors: CTranslate2Source, head_width: int) -> bool:
     """Return whether scores are divided by the square root of the head's width, as by default, or left as they are."""
     default = max(head_width, 1) ** -0.5
     attentions = [name.removesuffix("/linear_0/weight") for name in _names(tensors) if name.endswith(_QUERIES)]
@@ -162,12 +162,12 @@ def _scales_attention(tensors: BinarySource, head_width: int) -> bool:
     return False
 
 
-def _names(tensors: BinarySource) -> Iterator[str]:
+def _names(tensors: CTranslate2Source) -> Iterator[str]:
     yield from tensors.shapes
     yield from (alias for alias, name in tensors.aliases.items() if name in tensors.shapes)
 
 
-def _owner_of_matrix(tensors: BinarySource, kind: str) -> str:
+def _owner_of_matrix(tensors: CTranslate2Source, kind: str) -> str:
     """Return where the embeddings of a side, or the output matrix, are stored."""
     names = {
         "source": ["encoder/embeddings_0/weight", "encoder/embeddings/weight"],
@@ -183,7 +183,7 @@ def _count_layers(shapes: Mapping[str, Any], side: str) -> int:
 
 
 def _positions(
-    tensors: BinarySource, shapes: Mapping[str, tuple[int, ...]], width: int
+    tensors: CTranslate2Source, shapes: Mapping[str, tuple[int, ...]], width: int
 ) -> tuple[dict[str, Any], dict[str, str | Tensor | None]]:
     """Return the settings of positions, and the tables of sinusoids that are stored."""
     layer, tables = (
@@ -218,7 +218,7 @@ def _positions(
 
 
 def _parameters(
-    tensors: BinarySource, settings: TransformerSettings, orders: tuple[Sequence[int], Sequence[int]]
+    tensors: CTranslate2Source, settings: TransformerSettings, orders: tuple[Sequence[int], Sequence[int]]
 ) -> dict[str, Sequence[Part]]:
     """Return the tensors of each parameter; `orders` are the rows of both vocabularies in the order of nmt."""
     found: dict[str, Sequence[Part]] = {
@@ -242,7 +242,9 @@ def _parameters(
     return found
 
 
-def _layer(tensors: BinarySource, settings: TransformerSettings, ours: str, theirs: str) -> dict[str, Sequence[Part]]:
+def _layer(
+    tensors: CTranslate2Source, settings: TransformerSettings, ours: str, theirs: str
+) -> dict[str, Sequence[Part]]:
     found: dict[str, Sequence[Part]] = {}
     inner = ["ffn/linear_0", *(["ffn/linear_0_noact"] if settings.activation in _GATED.values() else [])]
     names = {
@@ -266,7 +268,7 @@ def _layer(tensors: BinarySource, settings: TransformerSettings, ours: str, thei
     return found
 
 
-def _norm(tensors: BinarySource, ours: str, theirs: str) -> dict[str, Sequence[Part]]:
+def _norm(tensors: CTranslate2Source, ours: str, theirs: str) -> dict[str, Sequence[Part]]:
     names = {"weight": "gamma", "bias": "beta"}
     return {f"{ours}.{name}": [Part(tensors.owner(f"{theirs}/{kind}"))] for name, kind in names.items()}
 

@@ -26,7 +26,8 @@ def load_tokenizer(
         config: Contents of config.json.
 
     Returns:
-        The tokenizer, and the rows of each side in its order: special tokens come first if their ids differ.
+        The tokenizer, and for each side the row in CTranslate2 of each id in nmt, which moves special tokens to the
+            front if their ids differ between the sides.
 
     Raises:
         ModelError: A file is missing, or does not fit the model.

@@ -17,7 +17,7 @@ from nmt_cli.errors import ModelError
 from nmt_cli.recipe.model import ModelSettings
 
 TOLERANCE = 1e-4
-"""Of tensors that are stored although they follow from others."""
+"""Tolerance for tensors that are stored although they follow from others."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ForeignModel:
     """A model of another toolkit in the terms of nmt, before its tensors are read."""
 
     format: str
-    """For messages, such as `Hugging Face marian`."""
+    """Such as `Hugging Face marian`: for messages and the manifest. It selects the library that verifies the import."""
     settings: ModelSettings
     parameters: Mapping[str, Sequence[Part]]
     """For each parameter of nmt, the tensors that it consists of, one below the other."""
@@ -59,7 +59,8 @@ class ForeignModel:
     longest_sentence: int
     """In subwords."""
     redundant: Mapping[str, str | Tensor | None] = field(default_factory=dict)
-    """Tensors that equal another one, or a known value, or (None) are not used by their own toolkit either."""
+    """Stored tensors that are not imported: by name, the tensor or value that each must equal, or None if its own
+    toolkit ignores it, too."""
     languages: tuple[str | None, str | None] = (None, None)
     decoding: Mapping[str, Any] = field(default_factory=dict)
     """Settings of `decoding` that differ from the defaults of nmt."""

@@ -1,4 +1,4 @@
-"""Verification of an import: the program that a model is from scores some sentences, in a process of its own.
+"""Verify an import: the library that a model is from scores random sentences in a process of its own.
 
 That process reads the folder of the model, runs no code of it and downloads nothing.
 """
@@ -46,7 +46,7 @@ def program_of(folder: Path, format: str) -> str:
     if not weights:
         raise VerificationSkipped("the model is a pickle, which only nmt reads safely")
     if (size := sum(path.stat().st_size for path in weights)) > _MAX_WEIGHTS:
-        raise VerificationSkipped(f"the model has {size / 2**30:.1f} GiB, more than {_MAX_WEIGHTS // 2**30}")
+        raise VerificationSkipped(f"the model has {size / 2**30:.1f} GiB, more than {_MAX_WEIGHTS // 2**30} GiB")
     return program
 
 
@@ -66,7 +66,7 @@ def verify_import(
 
     Args:
         program: From `program_of`.
-        folder: Of the other toolkit.
+        folder: The folder that was imported.
         open_model: Returns the imported model, which is released before the program starts.
 
     Raises:
@@ -87,10 +87,10 @@ def verify_import(
     if [len(row) for row in theirs] != [len(row) for row in ours]:
         raise VerificationSkipped(f"{program} does not score each token")
     difference = max(float((own - torch.tensor(other)).abs().max()) for own, other in zip(ours, theirs, strict=True))
-    found = f"{program} {metadata.version(program)}: log-probabilities of {sum(map(len, ours))} tokens"
+    reference, found = f"{program} {metadata.version(program)}", f"log-probabilities of {sum(map(len, ours))} tokens"
     if not difference <= MAX_DIFFERENCE:
-        raise ModelError(f"{folder}: the imported model differs from {found}, by up to {difference:.2g}")
-    return f"verified with {found} differ by at most {difference:.1e}"
+        raise ModelError(f"{folder}: {found} differ from those of {reference} by up to {difference:.2g}")
+    return f"verified with {reference}: {found} differ by at most {difference:.1e}"
 
 
 def _names(tokenizer: Tokenizer, pairs: Sequence[tuple[list[int], list[int]]]) -> list[list[list[str]]]:
@@ -127,13 +127,13 @@ def _by_transformers(request: Mapping[str, Any]) -> list[list[float]]:
     import transformers
 
     options = {"trust_remote_code": False, "local_files_only": True}
-    is_split = transformers.AutoConfig.from_pretrained(request["folder"], **options).is_encoder_decoder
-    kind = transformers.AutoModelForSeq2SeqLM if is_split else transformers.AutoModelForCausalLM
+    has_encoder = transformers.AutoConfig.from_pretrained(request["folder"], **options).is_encoder_decoder
+    kind = transformers.AutoModelForSeq2SeqLM if has_encoder else transformers.AutoModelForCausalLM
     model = kind.from_pretrained(request["folder"], use_safetensors=True, dtype=torch.float32, **options).eval()
     before, found = request["before"], []
     for row, target in zip(request["rows"], request["targets"], strict=True):
         ids = torch.tensor([[*before, *target]])
-        inputs = {"input_ids": torch.tensor([row]), "decoder_input_ids": ids} if is_split else {"input_ids": ids}
+        inputs = {"input_ids": torch.tensor([row]), "decoder_input_ids": ids} if has_encoder else {"input_ids": ids}
         logits = model(**inputs).logits[0]
         chosen = logits[len(before) - 1 :].float().log_softmax(-1)
         found.append(chosen[range(len(target) + 1), [*target, request["eos"]]].tolist())

@@ -21,6 +21,7 @@ from nmt_cli.interop.marian_parameters import (
 from nmt_cli.interop.vocabularies import (
     entries_by_id,
     exported_normalization,
+    is_opus_language_tag,
     read_sentencepiece,
     vocabulary_of,
 )
@@ -58,7 +59,7 @@ _REQUIRED = {
         ("false",),
     ),
 }
-"""Options whose other values change the model in ways that nmt does not represent; a missing one is right."""
+"""Options whose other values change the model in ways that nmt does not represent; a missing option is accepted."""
 _REQUIRED_OF_RNN = {"dec-cell": ("ssru",), "layer-normalization": ("false",)}
 """The same, with `transformer-decoder-autoreg: rnn`."""
 
@@ -69,7 +70,7 @@ def is_marian(folder: Path) -> bool:
 
 
 def model_file(folder: Path) -> tuple[Path, dict[str, str], Path]:
-    """Return the model of a folder, the options of its decoder, and where these are."""
+    """Return the .npz file of a folder, the options of its decoder.yml, and the path of that."""
     found = sorted({*folder.glob("*.decoder.yml"), *folder.glob("decoder.yml")})
     models = sorted(folder.glob("*.npz"))
     decoder = found[0] if found else folder / "decoder.yml"
@@ -198,7 +199,7 @@ def _tokenizer(folder: Path, vocabularies: Sequence[str], decoder: Path) -> Toke
             raise ModelError(f"{path}: has no entries </s> and <unk>")
         pad = len(entries)
         special = SpecialTokens(pad=pad, unk=ids["<unk>"], bos=pad, eos=ids["</s>"], decoder_start=pad)
-        tags = {f"2{entry[2:-2]}": i for i, entry in enumerate(entries) if entry[:2] == ">>" and entry[-2:] == "<<"}
+        tags = {f"2{entry[2:-2]}": i for i, entry in enumerate(entries) if is_opus_language_tag(entry)}
         sides.append((segmenter, [*entries, "<pad>"], special, tags))
     if sides[0][2] != sides[1][2]:
         raise ModelError(f"{decoder}: vocabs: the two vocabularies differ in size or special tokens: not supported")

@@ -73,8 +73,10 @@ def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
 
 def read_yaml(text: bytes, name: str) -> dict[str, str]:
     """Read a mapping without giving its scalars types, so that the word `no` stays a word; lists are joined."""
+    if len(text) > _MAX_YAML_SIZE:
+        raise ModelError(f"{name}: has more than {_MAX_YAML_SIZE >> 20} MiB")
     try:
-        node = yaml.compose(text[:_MAX_YAML_SIZE].decode(), Loader=_YAML_LOADER)
+        node = yaml.compose(text.decode(), Loader=_YAML_LOADER)
         if not isinstance(node, yaml.MappingNode):
             raise ModelError(f"{name}: is not a mapping")
         return {key.value: _scalar(value) for key, value in node.value if isinstance(key, yaml.ScalarNode)}

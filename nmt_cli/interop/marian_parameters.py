@@ -6,14 +6,14 @@ from nmt_cli.interop.foreign import Part
 from nmt_cli.recipe.model import TransformerSettings
 
 OUTPUT = "decoder_ff_logit_out_W"
-"""Of the output layer, if it is not tied; [V,D] with a `t` at the end, which older versions store."""
+"""The matrix of an output layer that is not tied; older versions store it as [V,D] and add a `t` to the name."""
 LAYER_NORM_EPSILON = 1e-9
 ACTIVATIONS = {"relu": "relu", "swish": "silu"}
 """Marian's gelu is an approximation that nmt does not have."""
 NORM_POSITIONS = {("", "dan", ""): "post", ("n", "da", "n"): "pre"}
 """By transformer-preprocess, -postprocess and -postprocess-top."""
-IMPOSSIBLE = -100.0
-"""Logit of pad, which Marian does not have: its probability is below 1e-30. Label smoothing would feel a lower one."""
+PAD_LOGIT = -100.0
+"""Logit of pad, which Marian lacks: its probability is below 1e-30. A lower one would distort label smoothing."""
 
 _ATTENTIONS = {"self_attention": "self", "cross_attention": "context"}
 
@@ -29,7 +29,7 @@ def parameter_parts(
     Args:
         has_transposed_output: Whether the matrix of an output layer that is not tied is stored as [V,D].
         omitted_bias: Size of the bias of the output layer, if Marian has none.
-        has_pad: Whether pad, which also begins translations, is a row of zeros at the end that Marian does not have.
+        has_pad: Whether to append a row for pad, which Marian lacks: zeros, as pad is also decoder_start.
     """
     pad_row = [Part("<pad>", constant=torch.zeros(1, settings.width))] if has_pad else []
     is_shared = settings.tied_embeddings in ("all", "input")
@@ -38,7 +38,7 @@ def parameter_parts(
         Part("decoder_ff_logit_out_b", is_transposed=True)
         if omitted_bias is None
         else Part("no bias", constant=torch.zeros(omitted_bias, 1)),
-        *([Part("<pad>", constant=torch.full((1, 1), IMPOSSIBLE))] if has_pad else []),
+        *([Part("<pad>", constant=torch.full((1, 1), PAD_LOGIT))] if has_pad else []),
     ]
     found = {
         "embeddings.source.weight": [Part("encoder_Wemb"), *pad_row],

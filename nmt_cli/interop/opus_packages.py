@@ -11,15 +11,15 @@ from nmt_cli.errors import ModelError
 from nmt_cli.interop.marian_files import read_yaml
 from nmt_cli.text.normalization import OPUS_REPLACEMENTS
 
-_MAX_FILES, _MAX_EXPANSION, _FREE_SIZE = 1000, 100, 2**20
-"""An archive may have this many files, of together this many times its own size, and 1 MiB."""
+_MAX_FILES, _MAX_EXPANSION, _ALWAYS_ALLOWED_BYTES = 1000, 100, 2**20
+"""An archive may have this many files, which may expand to this many times its size plus 1 MiB."""
 _MAX_SCRIPT_SIZE, _MAX_RELEASE_SIZE = 2**16, 2**20
 
 _PREPROCESS, _POSTPROCESS = "preprocess.sh", "postprocess.sh"
 _STEPS = {
     "signs": r"\$\{TOKENIZER\}/replace-unicode-punctuation\.perl",
     "controls": r"\$\{TOKENIZER\}/remove-non-printing-char\.perl|perl -C -pe  ?'s/(\(\?!\\n\))?\\p\{C\}/ /g;'",
-    "nothing": r"perl -CIOE -pe 's/\[\\x\{2060\}\\x\{200B\}\\x\{feff\}\]//g'",  # the step before left none of them
+    "no_op": r"perl -CIOE -pe 's/\[\\x\{2060\}\\x\{200B\}\\x\{feff\}\]//g'",  # the step before left none of them
     "spaces": r"sed 's/ +\*/ /g;s/\^ \*//g;s/ \*\$//g'",
     "sentencepiece": r"\$\{SPMENCODE\} --model \$[23]",
     "language": r'sed "s/\^/>>\$2<< /"',
@@ -39,7 +39,7 @@ def normalization_of(folder: Path) -> str:
     """
     postprocess = folder / _POSTPROCESS
     if postprocess.is_file() and not re.fullmatch(_JOINING, " ".join(_commands(postprocess))):
-        raise ModelError(f"{postprocess}: does more than to join subwords; {_advice(postprocess)}")
+        raise ModelError(f"{postprocess}: does more than join subwords; {_advice(postprocess)}")
     preprocess = folder / _PREPROCESS
     if not preprocess.is_file():
         return "none"
@@ -103,7 +103,7 @@ def extract(archive: Path, folder: Path) -> Path:
         with zipfile.ZipFile(archive) as opened:
             members = [each for each in opened.infolist() if not each.is_dir()]
             size = sum(each.file_size for each in members)
-            if len(members) > _MAX_FILES or size > _MAX_EXPANSION * archive.stat().st_size + _FREE_SIZE:
+            if len(members) > _MAX_FILES or size > _MAX_EXPANSION * archive.stat().st_size + _ALWAYS_ALLOWED_BYTES:
                 raise ModelError(
                     f"{archive}: expands to {len(members):,} files of {size:,} bytes: too much for a model"
                 )

@@ -18,6 +18,11 @@ from nmt_cli.text.special_tokens import SpecialTokens
 _MAX_SIZE = 256 * 2**20
 
 
+def is_opus_language_tag(entry: str) -> bool:
+    """Return whether a vocabulary entry selects a target language, as `>>deu<<` does in OPUS-MT."""
+    return entry.startswith(">>") and entry.endswith("<<") and len(entry) > 4
+
+
 def read_sentencepiece(path: Path) -> Segmenter:
     """Read a SentencePiece model and keep it as it is, its normalisation included."""
     if not path.is_file() or path.stat().st_size > _MAX_SIZE:
@@ -75,7 +80,7 @@ def entries_by_id(path: Path, ids: Mapping[str, Any], size: int) -> list[str]:
     entries = dict[int, str]()
     for entry, i in ids.items():
         if type(i) is not int or not 0 <= i < size or i in entries:
-            raise ModelError(f"{path}: {entry!r}: its id {i!r} is not one of {size:,} different ids")
+            raise ModelError(f"{path}: {entry!r}: its id {i!r} is used twice, or not below {size:,}")
         entries[i] = entry
     return [entries.get(i, f"<row_{i}>") for i in range(size)]
 

@@ -83,7 +83,7 @@ def test_tokenizer_survives_export_and_import(source: Path, tmp_path: Path) -> N
         ("preprocess.sh", "-e 's/，/,/g'", "-e 's/，/;/g'", "preprocess.sh: the step"),
         ("preprocess.sh", "-e 's/，/,/g' \\\n", "", "preprocess.sh: the step"),
         ("preprocess.sh", "sed 's/  */ /g;s/^ *//g;s/ *$//g' |", "", r"lacks the usual steps of OPUS-MT \(spaces\)"),
-        ("postprocess.sh", "s/^ *//", "s/^ *//;s/a/b/", "does more than to join subwords"),
+        ("postprocess.sh", "s/^ *//", "s/^ *//;s/a/b/", "does more than join subwords"),
     ],
 )
 def test_scripts_with_other_steps_are_refused(source: Path, name: str, old: str, new: str, message: str) -> None:

@@ -17,9 +17,9 @@ from nmt_cli.interop.foreign import Part
 from nmt_cli.interop.marian_files import OPTIONS
 from nmt_cli.interop.marian_parameters import (
     ACTIVATIONS,
-    IMPOSSIBLE,
     LAYER_NORM_EPSILON,
     NORM_POSITIONS,
+    PAD_LOGIT,
     parameter_parts,
 )
 from nmt_cli.models.transformer.layers import norm_epsilon
@@ -105,7 +105,7 @@ class MarianModel:
             parameters.get("output.bias", parameters.get("output.projection.bias")),
         )
         has_pad = special.pad == special.decoder_start == tokenizer.target_size - 1
-        has_pad &= bias is not None and bool(bias[special.pad] < IMPOSSIBLE / 2)
+        has_pad &= bias is not None and bool(bias[special.pad] < PAD_LOGIT / 2)
         source, target = (names[: len(names) - has_pad] for names in token_names(tokenizer))
         for names in (source, target):
             if (names[special.eos], names[special.unk]) != ("</s>", "<unk>"):

@@ -12,7 +12,7 @@ from torch import Tensor
 from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
-from nmt_cli.interop.marian_parameters import IMPOSSIBLE
+from nmt_cli.interop.marian_parameters import PAD_LOGIT
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.decoding import BeamSettings, StepwiseSettings
 from nmt_cli.recipe.model import TransformerSettings
@@ -106,7 +106,7 @@ class ExportedModel:
         if settings is None or settings.decoder_start != "zeros":
             return parameters
         start, bias = self.model.vocabulary.special_tokens.decoder_start, parameters.get("output.bias")
-        is_excluded = bias is not None and bool(bias[start] < IMPOSSIBLE / 2)
+        is_excluded = bias is not None and bool(bias[start] < PAD_LOGIT / 2)
         if settings.tied_embeddings in ("none", "input") or is_excluded:
             vectors = parameters[_TARGET].detach().clone()
             vectors[start] = 0

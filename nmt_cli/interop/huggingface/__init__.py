@@ -92,10 +92,11 @@ def load(folder: Path, scratch: Path) -> ForeignModel:
 def architecture(config: Config, tensors: TensorSource) -> Architecture:
     """Translate a configuration; ModelError if nmt cannot represent it."""
     family = config.get("model_type", str)
-    is_split = config.values.get("is_encoder_decoder") is False and family not in decoder_only.FAMILIES
-    if family not in _FAMILIES or is_split:
+    if family not in _FAMILIES:
         known = ", ".join(_FAMILIES)
         raise ModelError(f"{config.path}: model_type: {family} is not supported; supported are {known}")
+    if config.values.get("is_encoder_decoder") is False and family not in decoder_only.FAMILIES:
+        raise ModelError(f"{config.path}: is_encoder_decoder: false is not supported for {family}")
     try:
         return _FAMILIES[family](config, tensors)
     except ValidationError as error:

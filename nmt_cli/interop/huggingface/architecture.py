@@ -78,7 +78,7 @@ def is_tied(config: Config, tensors: TensorSource, head: str, default: bool) -> 
 def layer_parts(
     side: str, prefix: str, count: int, names: Mapping[str, tuple[str, ...]], infix: str = ""
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield the name of each part of each layer, and the names of what it consists of."""
+    """Yield the name of each module of each layer in nmt, and those of its modules in transformers."""
     for layer in range(count):
         for ours, theirs in names.items():
             if side == "decoder" or not ours.startswith("cross_attention"):

@@ -101,7 +101,7 @@ def _settings(config: Config, tensors: TensorSource, **own: Any) -> TransformerS
 
 
 def marian(config: Config, tensors: TensorSource) -> Architecture:
-    """Marian, as transformers computes it: without a table, with the sinusoids of the paper, not with Marian's own."""
+    """MarianMT. If no table of positions is stored, transformers uses the sinusoids of Vaswani et al., not Marian's."""
     return _architecture(config, tensors, norm={"position": "post"}, positions=_stored_positions(config, tensors))
 
 

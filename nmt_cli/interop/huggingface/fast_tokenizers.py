@@ -12,10 +12,9 @@ from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import ModelError
 from nmt_cli.interop.huggingface.architecture import special_tokens, token_id, vocabulary_size
 from nmt_cli.interop.huggingface.tokenizer_json import TARGET_TOKENIZER, TOKENIZER, JsonTokenizer, read_tokenizer_json
-from nmt_cli.interop.vocabularies import entries_by_id, exported_normalization
+from nmt_cli.interop.vocabularies import entries_by_id, exported_normalization, is_opus_language_tag
 from nmt_cli.text.special_tokens import SpecialTokens
 
-_LANGUAGE_PREFIX = ">>"
 LANGUAGE = re.compile("[a-z]{2,3}_[A-Z][A-Za-z]{1,3}|__[a-z]{2,3}__")
 """Tokens of languages in mBART (de_DE), NLLB (deu_Latn) and M2M-100 (__de__)."""
 WITH_LANGUAGE_TOKENS = ("mbart", "m2m_100")
@@ -23,7 +22,7 @@ WITH_LANGUAGE_TOKENS = ("mbart", "m2m_100")
 
 
 @dataclass(frozen=True)
-class ReadTokenizer:
+class ImportedTokenizer:
     """The tokenizer of a folder, and how its model uses special tokens."""
 
     tokenizer: Tokenizer
@@ -37,14 +36,9 @@ class ReadTokenizer:
     """See ForeignModel."""
 
 
-def is_language_token(entry: str) -> bool:
-    """Return whether a vocabulary entry selects a target language, as `>>deu<<` does in OPUS-MT."""
-    return entry.startswith(_LANGUAGE_PREFIX) and entry.endswith("<<") and len(entry) > 4
-
-
 def load_fast_tokenizer(
     folder: Path, config: Mapping[str, Any], languages: tuple[str | None, str | None]
-) -> ReadTokenizer:
+) -> ImportedTokenizer:
     """Read `tokenizer.json`, and that of the target side of an export whose sides differ.
 
     Args:
@@ -82,7 +76,7 @@ def load_fast_tokenizer(
         "target_language_first": is_target_first,
         "bos": special.bos in first.before,
     }
-    return ReadTokenizer(
+    return ImportedTokenizer(
         Tokenizer(first.normalization, vocabularies[0], vocabularies[-1]),
         (source, target),
         order,
@@ -120,7 +114,7 @@ def _tags(side: JsonTokenizer, config: Mapping[str, Any]) -> dict[int, str]:
 
 def _language_of(entry: str) -> str | None:
     """Return the tag that a token of a language or a target language becomes; None for other tokens."""
-    if is_language_token(entry):
+    if is_opus_language_tag(entry):
         return f"2{entry[2:-2]}"
     return entry.strip("<>_") if LANGUAGE.fullmatch(entry.strip("<>")) else None
 

@@ -13,6 +13,7 @@ _NAMES = {
     "early_stopping": "early_stopping",
     "no_repeat_ngram_size": "no_repeat_ngram_size",
     "num_beam_groups": "num_beam_groups",
+    "diversity_penalty": "diversity_penalty",
 }
 """Settings that mean the same in nmt."""
 _FILTERS = {
@@ -33,7 +34,6 @@ _LENGTHS = {
 _NEUTRAL: Mapping[str, Any] = {
     "repetition_penalty": 1.0,
     "encoder_repetition_penalty": 1.0,
-    "diversity_penalty": 0.0,
     "bad_words_ids": None,
     "suppress_tokens": None,
     "begin_suppress_tokens": None,
@@ -55,8 +55,8 @@ def decoding_settings(
     """Return the settings of `decoding`, and a warning for each generation setting that nmt does not follow.
 
     Args:
-        num_prompt_tokens: Target tokens before each translation, which count towards lengths in transformers. Towards
-            the maximum, eos counts, too.
+        num_prompt_tokens: Target tokens before each translation. transformers counts them towards `min_length` and
+            `max_length`, and eos towards `max_length`.
         not_text: Tokens that nmt never generates, so that they need not be suppressed.
     """
     path, given = _read(folder, config)

@@ -1,6 +1,6 @@
 """Normalisation in the format of the library tokenizers, as exports write it and imports recognise it.
 
-The normalisations of nmt_cli.text.normalization are replacements there, whose patterns are regular expressions of
+The normalisations of nmt_cli.text.normalization become `Replace` steps, whose patterns are regular expressions of
 Oniguruma.
 """
 

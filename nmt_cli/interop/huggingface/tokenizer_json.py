@@ -31,9 +31,9 @@ TOKENIZER = "tokenizer.json"
 TARGET_TOKENIZER = "target_tokenizer"
 """Folder of the tokenizer of the target side, in exports whose sides have tokenizers of their own."""
 HIDDEN = "\r"
-"""End of the names of entries that text could otherwise become, in exports; no normalised text contains it."""
+"""End of the names of entries that text must not become, in exports; no normalised text contains it."""
 BYTE_TOKENS = "(?<=<)(?=0x[0-9A-F]{2}>)"
-"""Where text that looks like the token of a byte is split, in exports."""
+"""Pattern by which exports split text such as `<0x41>`, so that it does not become the token of a byte."""
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
 _SPACES = [
     EXTRA_SPACES,

@@ -16,8 +16,7 @@ from nmt_cli.interop.huggingface.decoder_only import FAMILIES as DECODER_ONLY
 from nmt_cli.interop.huggingface.fast_tokenizers import (
     LANGUAGE,
     WITH_LANGUAGE_TOKENS,
-    ReadTokenizer,
-    is_language_token,
+    ImportedTokenizer,
     load_exported_language_tokenizer,
     load_fast_tokenizer,
 )
@@ -25,6 +24,7 @@ from nmt_cli.interop.huggingface.tokenizer_json import TOKENIZER, read_tokenizer
 from nmt_cli.interop.vocabularies import (
     entries_by_id,
     exported_normalization,
+    is_opus_language_tag,
     joint_tokenizer,
     read_merges,
     read_sentencepiece,
@@ -45,7 +45,7 @@ _MBART_25_LANGUAGES = [
 """In the order of their ids, as the folders of mBART-25 do not list them."""
 
 
-def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> ReadTokenizer:
+def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> ImportedTokenizer:
     """Read the tokenizer of a model.
 
     Args:
@@ -75,7 +75,7 @@ def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> ReadTokenizer:
     names = {i: name for name, i in tokenizer.source.tags.items()}
     target = target or names.get(given.get("decoder_start_token_id" if is_mbart_25 else "forced_bos_token_id") or -1)
     tokens = list(tokenizer.source.tags) if family in WITH_LANGUAGE_TOKENS else None
-    return ReadTokenizer(tokenizer, (source, target), order, tokens)
+    return ImportedTokenizer(tokenizer, (source, target), order, tokens)
 
 
 def _is_mbart_25(config: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
@@ -92,7 +92,7 @@ def _marian(folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> 
     ]
     special = special_tokens(folder, config, entries[0].index("<unk>") if "<unk>" in entries[0] else None)
     segmenters = [read_sentencepiece(folder / name) for name in ("source.spm", "target.spm")]
-    tags = {f"2{entry[2:-2]}": i for i, entry in enumerate(entries[0]) if is_language_token(entry)}
+    tags = {f"2{entry[2:-2]}": i for i, entry in enumerate(entries[0]) if is_opus_language_tag(entry)}
     source, target = (
         vocabulary_of(segmenter, rows, special, tags if rows is entries[0] else {})
         for segmenter, rows in zip(segmenters, (entries[0], entries[-1]), strict=True)
