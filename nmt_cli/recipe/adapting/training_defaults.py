@@ -15,7 +15,7 @@ _MIN_SIZES: dict[Preset, tuple[float, float]] = {"base": (20e6, 100e6), "small":
 """The target tokens that a model of a preset needs: in the corpus, and read in training. With fewer, it is smaller."""
 _MIN_UPDATE_TOKENS, _MAX_UPDATE_TOKENS = 500, 4096
 _UPDATES_PER_EPOCH = 100
-_MIN_UPDATES, _SHORT_UPDATE_TOKENS = 300, 1000
+_MIN_UPDATES, _SHORT_UPDATE_TOKENS = 1000, 1000
 """A training that reads few tokens makes so many updates, unless they would be smaller than the second number."""
 _SHORT_UPDATES = 10_000
 """Up to as many updates, the learning rate decays until the end; in longer trainings, the end may not be reached."""
