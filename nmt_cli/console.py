@@ -39,6 +39,8 @@ _COLOURED = [
 """Parts of messages, and their ANSI colours on a terminal."""
 _MIN_SECONDS, _MIN_FRACTION = 30, 0.1
 """Time after which, or fraction of the items at which, the estimated time left is shown."""
+_BAR_OF_FIGURES = "{desc}: {percentage:3.0f}% |{bar:8}| {n_fmt}/{total_fmt}{postfix}"
+"""Layout of a progress bar whose caller gives speed and time left."""
 _LOG_WIDTH = 120
 """Columns of a table where the output has no width of its own."""
 
@@ -152,14 +154,16 @@ def error(message: str) -> None:
 
 def table(title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> None:
     """Print a table, unless quiet. All columns but the first are aligned right."""
-    drawn = Table(title=title, title_justify="left")
+    drawn = Table()
     for index, column in enumerate(columns):
         drawn.add_column(column, justify="right" if index else "left")
     for row in rows:
         drawn.add_row(*(_visible(str(cell)) for cell in row))
 
     def draw(file: TextIO, width: int | None) -> None:
-        Console(file=file, markup=False, emoji=False, highlight=False, width=width).print(drawn)
+        console = Console(file=file, markup=False, emoji=False, highlight=False, width=width)
+        console.print(title, style="italic")  # rich would wrap the title of a table to the width of its columns
+        console.print(drawn)
 
     on_message = _capture.get()
     if _log_file is not None or on_message is not None:
@@ -179,7 +183,7 @@ class ProgressBar:
         unit: Plural name of what is counted, such as "lines".
         total: Number of items in all, if known.
         done: Items completed by an earlier run. They do not count towards the speed.
-        plain_lines: Whether to print plain lines off a terminal. Turn it off if the caller prints its own.
+        plain_lines: Print plain lines off a terminal; False if the caller prints its own, and gives the time left.
     """
 
     def __init__(
@@ -191,14 +195,9 @@ class ProgressBar:
         self._bar: tqdm[Any] | None = None
         self.on_terminal = _is_terminal() and not _is_quiet and _capture.get() is None
         if self.on_terminal:
-            self._bar = tqdm(
-                desc=description,
-                unit=f" {unit}",
-                total=total,
-                initial=done,
-                dynamic_ncols=True,
-                file=sys.stderr,
-            )
+            layout: dict[str, Any] = {} if plain_lines else {"bar_format": _BAR_OF_FIGURES}
+            shown: dict[str, Any] = {"desc": description, "unit": f" {unit}", "total": total, "initial": done}
+            self._bar = tqdm(dynamic_ncols=True, file=sys.stderr, **shown, **layout)
 
     def __enter__(self) -> "ProgressBar":
         return self

@@ -34,12 +34,18 @@ _MAX_DEPTH = 3
 
 
 def complete_run(incomplete: str) -> list[str]:
-    """Return the runs below runs/ and the recipes in this folder that begin with `incomplete`."""
+    """Return the runs below runs/ and the recipes that begin with `incomplete`."""
     from nmt_cli.runs.directory import RunDirectory
 
     folders = (each for depth in range(1, _MAX_DEPTH + 1) for each in Path("runs").glob("/".join("*" * depth)))
     runs = [str(each) for each in folders if RunDirectory(each).summary.is_file()]
-    return [each for each in sorted(runs) + sorted(map(str, Path().glob("*.yaml"))) if each.startswith(incomplete)]
+    return [each for each in sorted(runs) if each.startswith(incomplete)] + complete_recipe(incomplete)
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Return the recipes in this folder and in recipes/ that begin with `incomplete`."""
+    found = (path for folder in (Path(), Path("recipes")) for path in sorted(folder.glob("*.yaml")))
+    return [str(path) for path in found if str(path).startswith(incomplete)]
 
 
 def complete_setting(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from nmt_cli import console
-from nmt_cli.cli.completion import complete_run, complete_setting
+from nmt_cli.cli.completion import complete_recipe, complete_run, complete_setting
 from nmt_cli.errors import RecipeError
 
 
@@ -30,7 +30,9 @@ def refuse_ignored(options: Mapping[str, object], reason: str) -> None:
 MAX_PROCESSES = 1024
 _MODEL = "A run, a recipe, a checkpoint or a model folder."
 
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file of the experiment.")]
+RecipePath = Annotated[
+    Path, typer.Argument(metavar="RECIPE", autocompletion=complete_recipe, help="YAML file of the experiment.")
+]
 ModelPath = Annotated[
     Path,
     typer.Argument(metavar="MODEL", autocompletion=complete_run, help=_MODEL),

@@ -53,4 +53,7 @@ def train(
 def _parse_seeds(text: str) -> list[int]:
     if not re.fullmatch(r"\d{1,18}(,\d{1,18})*", text, re.ASCII):
         raise RecipeError(f"--seeds {text}: must be numbers separated by commas, such as 1,2,3")
-    return list(map(int, text.split(",")))
+    seeds = list(map(int, text.split(",")))
+    if len(set(seeds)) < len(seeds):
+        raise RecipeError(f"--seeds {text}: give each seed once")
+    return seeds

@@ -55,7 +55,7 @@ def write_sheet(
     compared = one_of_each_system(opened)
     names = [system.name for system in compared]
     if len(set(names)) < max(len(names), 2):
-        raise RecipeError("--sheet: give at least two systems with different names")
+        raise RecipeError("--sheet: give two systems or more; runs that differ only in their seed are one system")
     for system in opened:
         if system not in compared:
             reporter.info(f"{system.name}: is not shown, as another seed of this system is")

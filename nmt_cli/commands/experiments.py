@@ -66,7 +66,7 @@ def train_seeds(
     from nmt_cli.commands.train import train  # imports torch, which takes seconds
 
     folder = _folder_of_runs(recipe_path, overrides, run_path)
-    for seed in dict.fromkeys(seeds):
+    for seed in seeds:
         run, settings = folder.of_seed(seed), [*overrides, f"seed={seed}"]
         train(recipe_path, settings, run, options.fresh, options.dry_run, options.processes, reporter)
     if not options.dry_run:
@@ -158,7 +158,9 @@ def _load(recipe_path: Path, overrides: Sequence[str]) -> Recipe:
     try:
         return load_recipe(recipe_path, overrides)
     except NmtError as error:
-        raise RecipeError(f"{error}\n{command_line('--set', *overrides)}: is one of the combinations") from error
+        if len(overrides) == 1:
+            raise
+        raise RecipeError(f"{error}\nthe combination is {' '.join(overrides)}") from error
 
 
 def _name(settings: Mapping[str, str]) -> str:

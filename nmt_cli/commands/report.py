@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nmt_cli import files
-from nmt_cli.console import Reporter
+from nmt_cli.console import Reporter, command_line
 from nmt_cli.errors import DataError, ModelError
 from nmt_cli.recipe.loading import recipe_or_none
 from nmt_cli.reporting.run_report import RunContents, read_run
 from nmt_cli.reporting.run_report.evaluation_sections import select_lines
 from nmt_cli.reporting.run_report.page import AttentionMaps, write_run_report
-from nmt_cli.runs.directory import RunDirectory, find_model
+from nmt_cli.runs.directory import RunDirectory, find_model, not_a_run
 
 
 def report(path: Path, output: Path | None, num_attention_lines: int, lines: Sequence[int], reporter: Reporter) -> Path:
@@ -27,7 +27,7 @@ def report(path: Path, output: Path | None, num_attention_lines: int, lines: Seq
     recipe = recipe_or_none(path)
     run = path if recipe is None else recipe.run
     if not RunDirectory(run).summary.is_file():
-        raise ModelError(f"{run}: is not a run; nmt train creates one")
+        raise ModelError(f"{run}: {not_a_run(run)}")
     contents = read_run(run)
     for problem in contents.problems:
         reporter.warn(problem)
@@ -40,9 +40,12 @@ def report(path: Path, output: Path | None, num_attention_lines: int, lines: Seq
 
 def _check_lines(contents: RunContents, lines: Sequence[int]) -> None:
     max_line = max((len(evaluation.sentences) for evaluation in contents.evaluations), default=0)
+    if lines and not max_line:
+        command = command_line("nmt", "evaluate", contents.run.path)
+        raise DataError(f"--line: no set of {contents.run.path} is evaluated yet; run {command}")
     for line in lines:
         if not 1 <= line <= max_line:
-            raise DataError(f"--line {line}: the evaluated sets of {contents.run.path} have at most {max_line:,} lines")
+            raise DataError(f"--line {line}: lines of the sets of {contents.run.path} are numbered 1 to {max_line:,}")
 
 
 def _attention(contents: RunContents, num_lines: int, lines: Sequence[int]) -> AttentionMaps:

@@ -11,7 +11,7 @@ from nmt_cli.console import Reporter, duration
 from nmt_cli.errors import ModelError, RunInUseError
 from nmt_cli.locks import LockHolder, lock_holder
 from nmt_cli.recipe.loading import recipe_or_none
-from nmt_cli.runs.directory import RunDirectory
+from nmt_cli.runs.directory import RunDirectory, not_a_run
 from nmt_cli.runs.journal import read_summary
 
 _POLL_SECONDS = 0.1
@@ -39,7 +39,7 @@ def stop(path: Path, reporter: Reporter, silence_seconds: float = SILENCE_SECOND
     recipe = recipe_or_none(path)
     run = RunDirectory(path if recipe is None else recipe.run)
     if not run.summary.is_file():
-        raise ModelError(f"{run.path}: is not a run; nmt train creates one")
+        raise ModelError(f"{run.path}: {not_a_run(run.path)}")
     holder = lock_holder(run.lock)
     if holder is None:
         reporter.info(f"{run.path}: is not being trained ({_status(run)})")

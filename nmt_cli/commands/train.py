@@ -61,8 +61,7 @@ def train(
     recipe = with_start(recipe, is_new=fresh and not is_restarted())
     require_trackers(recipe.training.logging)
     if dry_run:
-        prepared = _open_prepared(recipe)
-        _describe(adapted_recipe(recipe, prepared), prepared, reporter)
+        _describe(recipe, fresh, reporter)
         return
     processes = processes or default_processes()
     if processes > 1 and not is_rank():
@@ -125,8 +124,15 @@ def _adapted_values(given: Recipe, recipe: Recipe) -> str:
     return "defaults for this data: " + ", ".join(f"{key} {recipe.value(key)}" for key in keys)
 
 
-def _describe(recipe: Recipe, prepared: Prepared, reporter: Reporter) -> None:
-    """Report the size of the training without starting it."""
+def _describe(recipe: Recipe, fresh: bool, reporter: Reporter) -> None:
+    """Report the size of the training without starting it. Raise what starting it would raise."""
+    prepared, run = _open_prepared(recipe), RunDirectory(recipe.run)
+    recipe = adapted_recipe(recipe, prepared)
+    first_update = 0
+    if not fresh:
+        refuse_foreign_folder(run)
+        refuse_another_experiment(run, recipe, prepared.fingerprint)
+        first_update = max(run.saved_updates(), default=0)
     training, size, vocabulary = recipe.training, training_size(prepared), vocabulary_spec(prepared.tokenizer)
     limits, schedule = training.limits, training.schedule
     speed = 1.0 if limits.minutes is None else speed_on_device(vocabulary)(recipe)
@@ -134,11 +140,12 @@ def _describe(recipe: Recipe, prepared: Prepared, reporter: Reporter) -> None:
     rows = {
         "parameters": f"{count_parameters_of(model_without_weights(recipe, vocabulary)):,}",
         recipe.data.unit: f"{size.num_pairs:,}",
-        "target tokens per epoch": f"{size.target_tokens:,}",
+        "target tokens per epoch, with eos": f"{size.target_tokens:,}",
         "target tokens per update": f"{training.update_tokens:,}",
         "updates per epoch": f"{max(1, round(size.target_tokens / training.update_tokens)):,}",
         "updates at most": updates if limits.minutes is None else f"about {updates} in {limits.minutes:g} minutes",
         "updates of the warm-up": f"{schedule.warmup:,}",
         "updates between validations": f"{training.validation.every:,}",
     }
-    reporter.table(f"{recipe.run} would be trained on {describe(pick_device())}", ["", "number"], list(rows.items()))
+    what = f"resumed at update {first_update:,}" if first_update else "trained"
+    reporter.table(f"{recipe.run} would be {what} on {describe(pick_device())}", ["", "number"], list(rows.items()))

@@ -148,7 +148,7 @@ def _prepared(path: Path) -> Description:
         each.name: f"{each.num_kept:,} of {each.num_read:,} {unit}, {each.num_tokens('target'):,} target subwords"
         for each in prepared.corpora
     }
-    facts |= {key: str(value) for key, value in prepared.settings.items() if key.startswith("tokenizer.")}
+    facts |= {key: json.dumps(value) for key, value in prepared.settings.items() if key.startswith("tokenizer.")}
     facts["fingerprint"] = prepared.fingerprint
     return Description("prepared data", facts, f"nmt train, with a recipe whose data.prepared is {path}", [path])
 
@@ -213,6 +213,8 @@ def _hypotheses(path: Path) -> Description:
 def _recipe(path: Path) -> Description:
     recipe = load_recipe(path)
     facts = {"run": str(recipe.run), **_recipe_facts(path), "prepared data": str(recipe.data.prepared)}
+    if RunDirectory(recipe.run).summary.is_file():
+        return Description("recipe", facts, command_line("nmt", "show", recipe.run))
     commands = (command_line("nmt", command, path) for command in ("preprocess", "train"))
     return Description("recipe", facts, " && ".join(commands))
 

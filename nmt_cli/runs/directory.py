@@ -173,8 +173,16 @@ def find_model(path: Path) -> ModelFiles:
             return ModelFiles(run.checkpoint(saved[-1]), run, standalone=False)
         raise ModelError(f"{path}: this run has no checkpoint yet; train it first")
     if path.exists():
-        raise ModelError(f"{path}: is not a model, checkpoint or run of nmt")
+        raise ModelError(f"{path}: {not_a_run(path, 'a model, checkpoint or run of nmt')}")
     raise ModelError(f"{path}: does not exist; create a model with nmt train")
+
+
+def not_a_run(path: Path, expected: str = "a run; nmt train creates one") -> str:
+    """Return the reason why a path is not a run; name one of the runs if it is the folder of a sweep or of seeds."""
+    runs = sorted(each.parent for each in path.glob(f"*/{RunDirectory(path).summary.name}"))
+    if runs:
+        return f"is a folder of {len(runs)} runs; choose one, such as {runs[0]}"
+    return f"is not {expected}"
 
 
 def _other_toolkit(path: Path) -> str | None:

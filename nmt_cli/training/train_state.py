@@ -136,7 +136,9 @@ def score_sign(settings: Training) -> float:
 
 
 def record_validation(settings: Training, state: TrainState, scores: Mapping[str, Scores]) -> None:
-    """Rank this update among the best by its main score. A score that is not finite is never best.
+    """Rank this update among the best by its main score; of equal scores the latest is first.
+
+    A score that is not finite is never best.
 
     Validations during the warm-up do not count towards patience.
     """
@@ -146,5 +148,5 @@ def record_validation(settings: Training, state: TrainState, scores: Mapping[str
     state.num_not_improved = 0 if has_improved or is_warming_up else state.num_not_improved + 1
     state.lr_scale *= plateau_factor(settings.schedule, state.num_not_improved)
     if math.isfinite(score):
-        ranked = sorted([*state.best, (score, state.num_updates)], key=lambda entry: (-sign * entry[0], entry[1]))
+        ranked = sorted([*state.best, (score, state.num_updates)], key=lambda entry: (-sign * entry[0], -entry[1]))
         state.best = ranked[: settings.checkpoints.keep_best]

@@ -126,11 +126,11 @@ class TrainingLog:
             memory_bytes=peak_memory(self._trainer.device),
             mixture={name: asdict(exposure) for name, exposure in state.mixture.items()},
         )
-        facts = {"epoch": f"{state.data.passes:.1f}", "loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"}
+        facts = {what: duration(seconds) for what, seconds in times_left.items()}
+        facts |= {"epoch": f"{state.data.passes:.1f}", "loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}"}
         done = f"{state.fraction_done(self._trainer.settings.limits):.0%}"
         if self.progress_bar.total is None:
             facts = {"done": done, **facts}
-        facts |= {what: duration(seconds) for what, seconds in times_left.items()}
         line = (
             f"update {state.num_updates:,} ({done})  epoch {facts['epoch']}  loss {facts['loss']}"
             f"  {facts['tokens/s']} tokens/s" + "".join(f"  {what} in {facts[what]}" for what in times_left)

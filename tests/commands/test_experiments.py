@@ -37,7 +37,7 @@ def swept(capsys: pytest.CaptureFixture[str], *settings: str, **options: Any) ->
 
 @pytest.mark.slow
 def test_train_with_several_seeds_makes_a_run_of_each(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train(recipe, seeds="2,1,2", set_=SHORT)
+    train(recipe, seeds="2,1", set_=SHORT)
     runs = sorted(Path("run").iterdir())
     assert [run.name for run in runs] == ["seed_1", "seed_2"]
     assert [load_recipe(run / "resolved.yaml").seed for run in runs] == [1, 2]
@@ -127,6 +127,7 @@ def test_more_random_trials_include_fewer(unprepared: Path) -> None:
         (lambda recipe: list_trials(recipe, ["seed=1,1"]), "each value once"),
         (lambda recipe: list_trials(recipe, [f"seed={','.join(map(str, range(1001)))}"]), "1,001"),
         (lambda recipe: train(recipe, seeds="1;2"), "--seeds 1;2: "),
+        (lambda recipe: train(recipe, seeds="1,1"), "--seeds 1,1: "),
     ],
 )
 def test_invalid_experiments_are_refused(attempt: Callable[[Path], object], message: str, unprepared: Path) -> None:

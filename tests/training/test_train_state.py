@@ -49,9 +49,9 @@ def test_record_validation_prefers_what_is_better_by_the_metric(metric: MetricNa
     assert best == ((1.0, 2) if built and built.lower_is_better else (3.0, 1))
 
 
-def test_record_validation_prefers_the_earlier_of_equal_scores() -> None:
+def test_record_validation_prefers_the_later_of_equal_scores() -> None:
     state = validated(10.0, 10.0)
-    assert state.best == [(10.0, 1), (10.0, 2)]
+    assert state.best == [(10.0, 2), (10.0, 1)]
     assert state.num_not_improved == 1
 
 
