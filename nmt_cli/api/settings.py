@@ -22,6 +22,8 @@ class TranslateSettings(TypedDict, total=False):
     """A file, or target terms by source term."""
     glossary_mode: Literal["soft", "hard"]
     bad_words: Sequence[str]
+    toxic_words: Sequence[str]
+    source_toxic_words: Sequence[str]
     alignment: bool
     word_scores: bool
     markup: bool

@@ -132,7 +132,8 @@ def with_settings(options: TranslateOptions, settings: TranslateSettings) -> Tra
             changes["glossary"] = tuple(GlossaryEntry(source, each) for source, each in targets.items())
         case path:
             changes["glossary"] = read_glossary(Path(path))
-    changes |= {name: tuple(changes[name]) for name in ("bad_words", "protect") if name in changes}
+    lists = ("bad_words", "toxic_words", "source_toxic_words", "protect")
+    changes |= {name: tuple(changes[name]) for name in lists if name in changes}
     overrides = to_overrides({f"decoding.{name}": value for name, value in given.items()})
     return replace(options, **changes, overrides=(*options.overrides, *overrides))
 

@@ -1,6 +1,7 @@
 """Command line of `nmt evaluate`."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,18 +11,31 @@ import typer
 from nmt_cli import console
 from nmt_cli.cli.completion import complete_run
 from nmt_cli.cli.formatting import stdout_width
-from nmt_cli.cli.options import Adapter, AllowCommands, Json, Overrides, Quiet, ScoredLanguage, examples
+from nmt_cli.cli.options import (
+    Adapter,
+    AllowCommands,
+    Json,
+    Overrides,
+    Quiet,
+    ScoredLanguage,
+    SourceToxicWords,
+    ToxicWords,
+    examples,
+    terms_in,
+)
 from nmt_cli.errors import RecipeError
 
 if TYPE_CHECKING:
     from nmt_cli.commands.evaluate import EvaluationResult
     from nmt_cli.commands.evaluation_inputs import EvaluatedModel
     from nmt_cli.evaluation.perplexity import TextEvaluation
+    from nmt_cli.text.checks.toxicity import ToxicityCheck
 
 EXAMPLES = examples(
     "nmt evaluate recipe.yaml",
     "nmt evaluate runs/en-de --test test2016 --json",
     "nmt evaluate runs/en-de --robustness",
+    "nmt evaluate runs/en-de --toxic-words toxic.de --source-toxic-words toxic.en",
     "nmt evaluate --hypothesis out.zh --reference test.zh --target-language zh",
 )
 
@@ -56,6 +70,8 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="Source lines of the file, if a metric needs them.")
     ] = None,
     target_language: ScoredLanguage = None,
+    toxic_words: ToxicWords = None,
+    source_toxic_words: SourceToxicWords = None,
     adapter: Adapter = None,
     allow_commands: AllowCommands = False,
     set_: Overrides = None,
@@ -72,26 +88,25 @@ def evaluate(
         raise RecipeError("give either a MODEL, which is evaluated on the test sets of its recipe, or --hypothesis")
     if model is None and (hypothesis is None or not references or tests):
         raise RecipeError("give a MODEL, with or without --test NAME, or --hypothesis FILE and --reference FILE")
-    if model is None and (robustness or adapter is not None):
-        option = "robustness" if robustness else "adapter"
-        raise RecipeError(f"--{option}: requires a MODEL, which translates the test sets")
+    if model is None:
+        _refuse_options_of_models({"--robustness": robustness, "--adapter": adapter is not None})
     from nmt_cli.commands.evaluate import TranslationFiles, evaluate_files
     from nmt_cli.commands.evaluation_inputs import open_model
     from nmt_cli.commands.model_config import seed_runs
     from nmt_cli.commands.stdout import write_result
     from nmt_cli.recipe.loading import recipe_or_none
 
+    toxicity = _toxicity_check(toxic_words, source_toxic_words)
     if hypothesis is not None:
         given = TranslationFiles(hypothesis, references, source, target_language)
-        scored = evaluate_files(given, set_ or [], console)
-        write_result(scored.content["scores"] if json else _as_text(scored.name, scored))
+        scored = evaluate_files(given, set_ or [], console, toxicity)
+        write_result(_scores_as_json(scored) if json else _as_text(scored.name, scored))
     elif model is not None:
-        runs, document = seed_runs(model), {}
-        recipe = recipe_or_none(model)
+        runs, document, recipe = seed_runs(model), dict[str, object](), recipe_or_none(model)
         for run in runs:
             path, of_run = (run, []) if recipe is None or run == model else (model, [f"run={dumps(str(run))}"])
             opened = open_model(path, [*(set_ or []), *of_run], console, allow_commands, adapter)
-            for result in _evaluated(opened, tests, robustness, adapter):
+            for result in _evaluated(opened, tests, robustness, adapter, toxicity):
                 name = f"{run.name}/{result.name}" if len(runs) > 1 else result.name
                 document[name] = result.as_json()
                 if not json:
@@ -101,17 +116,43 @@ def evaluate(
 
 
 def _evaluated(
-    model: "EvaluatedModel", names: list[str], robustness: bool, adapter: Path | None
+    model: "EvaluatedModel",
+    names: list[str],
+    robustness: bool,
+    adapter: Path | None,
+    toxicity: "ToxicityCheck | None",
 ) -> "Iterator[EvaluationResult] | Iterator[TextEvaluation]":
     from nmt_cli.commands.evaluate import evaluate_model
 
     if not model.recipe.data.is_monolingual:
-        return evaluate_model(model, names, robustness, console)
+        return evaluate_model(model, names, robustness, console, toxicity)
     from nmt_cli.commands.perplexity import evaluate_language_model  # imports torch, which takes seconds
 
-    if robustness:
-        raise RecipeError("--robustness: requires a model that translates; this is a language model")
+    for option, is_given in (("robustness", robustness), ("toxic-words", toxicity is not None)):
+        if is_given:
+            raise RecipeError(f"--{option}: requires a model that translates; this is a language model")
     return evaluate_language_model(model.model, model.recipe, names, adapter, console)
+
+
+def _refuse_options_of_models(options: dict[str, bool]) -> None:
+    for option, is_given in options.items():
+        if is_given:
+            raise RecipeError(f"{option}: requires a MODEL, which translates the test sets")
+
+
+def _toxicity_check(target_words: Path | None, source_words: Path | None) -> "ToxicityCheck | None":
+    from nmt_cli.text.checks.toxicity import ToxicityCheck
+
+    if target_words is None:
+        if source_words is not None:
+            raise RecipeError("--source-toxic-words: requires --toxic-words, those of the target language")
+        return None
+    return ToxicityCheck(terms_in(target_words), terms_in(source_words))
+
+
+def _scores_as_json(result: "EvaluationResult") -> object:
+    scores = result.content["scores"]
+    return scores if result.toxicity is None else {"scores": scores, "toxicity": asdict(result.toxicity)}
 
 
 def _as_text(name: str, result: "EvaluationResult | TextEvaluation") -> str:
@@ -119,5 +160,5 @@ def _as_text(name: str, result: "EvaluationResult | TextEvaluation") -> str:
     from nmt_cli.reporting.terminal import format_scores
 
     if isinstance(result, EvaluationResult):  # torch is not imported to score files
-        return format_scores(name, result.content, result.robustness or (), stdout_width())
+        return format_scores(name, result.content, result.robustness or (), stdout_width(), result.toxicity)
     return result.as_text(name)

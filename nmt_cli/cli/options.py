@@ -16,6 +16,13 @@ def examples(*commands: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
+def terms_in(path: Path | None) -> tuple[str, ...]:
+    """Return the terms in a file; none without one."""
+    from nmt_cli.text.terms import read_terms
+
+    return () if path is None else read_terms(path)
+
+
 def refuse_ignored(options: Mapping[str, object], reason: str) -> None:
     """Raise RecipeError, naming the first option that is given, as it has no effect for this reason.
 
@@ -91,6 +98,22 @@ TargetLanguage = Annotated[
 CorpusTag = Annotated[
     str | None,
     typer.Option("--corpus-tag", metavar="NAME", help="Tag of the training corpora whose style to follow."),
+]
+ToxicWords = Annotated[
+    Path | None,
+    typer.Option(
+        "--toxic-words",
+        metavar="FILE",
+        help="Find translations with one of these words (one per line), which their sources do not have.",
+    ),
+]
+SourceToxicWords = Annotated[
+    Path | None,
+    typer.Option(
+        "--source-toxic-words",
+        metavar="FILE",
+        help="Toxic words of the source language; a source with one may have a toxic translation.",
+    ),
 ]
 TranslationLength = Annotated[
     Literal["short", "normal", "long"] | None,

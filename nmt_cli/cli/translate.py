@@ -15,10 +15,13 @@ from nmt_cli.cli.options import (
     Processes,
     Quiet,
     SourceLanguage,
+    SourceToxicWords,
     TargetLanguage,
+    ToxicWords,
     TranslationLength,
     WordScoresOption,
     examples,
+    terms_in,
 )
 from nmt_cli.errors import RecipeError
 
@@ -113,6 +116,8 @@ def translate(
     glossary: GlossaryOption = None,
     glossary_mode: GlossaryModeOption = "soft",
     bad_words: BadWordsOption = None,
+    toxic_words: ToxicWords = None,
+    source_toxic_words: SourceToxicWords = None,
     prefix: PrefixesOption = None,
     factors: Factors = None,
     alignment: AlignmentOption = False,
@@ -137,8 +142,6 @@ def translate(
     from nmt_cli.decoding.constraints.glossary import read_glossary
     from nmt_cli.decoding.requests import TranslateOptions
     from nmt_cli.processes import ShardSpec
-    from nmt_cli.text.lines import argument_text
-    from nmt_cli.text.terms import read_terms
 
     options = TranslateOptions(
         models=tuple(model),
@@ -146,19 +149,20 @@ def translate(
         weights=_parse_weights(weights),
         glossary=read_glossary(glossary) if glossary else (),
         glossary_mode=glossary_mode,
-        bad_words=read_terms(bad_words) if bad_words else (),
+        bad_words=terms_in(bad_words),
+        toxic_words=terms_in(toxic_words),
+        source_toxic_words=terms_in(source_toxic_words),
         alignment=alignment,
         word_scores=word_scores,
         markup=markup is not None,
-        protect=tuple(argument_text(each, "--protect") for each in protect or []),
+        protect=_patterns(protect),
         source_language=source_language,
         target_language=target_language,
         corpus_tag=corpus_tag,
         adapter=adapter,
     )
-    input_options = InputOptions(input_format, prefix, parse_factor_files(factors or []))
-    shard_spec = ShardSpec.parse_or_all(shard)
-    _print(command(options, input_, output, format_, nproc, shard_spec, input_options, console), output)
+    given, part = InputOptions(input_format, prefix, parse_factor_files(factors or [])), ShardSpec.parse_or_all(shard)
+    _print(command(options, input_, output, format_, nproc, part, given, console), output)
 
 
 def _print(result: "TranslateResult", output: Path | None) -> None:
@@ -172,6 +176,12 @@ def _print(result: "TranslateResult", output: Path | None) -> None:
     lines = "1 line" if result.stats.lines == 1 else f"{result.stats.lines:,} lines"
     rate = result.stats.lines / max(result.seconds, 1e-3)
     console.info(f"translated {lines} in {console.duration(result.seconds)}: {rate:,.1f} lines/s")
+
+
+def _patterns(protect: list[str] | None) -> tuple[str, ...]:
+    from nmt_cli.text.lines import argument_text
+
+    return tuple(argument_text(each, "--protect") for each in protect or [])
 
 
 def _overrides(given: list[str], no_check: bool, length: str | None) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from nmt_cli.commands.evaluation_inputs import (
 )
 from nmt_cli.console import Reporter
 from nmt_cli.decoding.results import TranslatedText
-from nmt_cli.errors import DataError, NmtError
+from nmt_cli.errors import DataError, NmtError, RecipeError
 from nmt_cli.evaluation.breakdown import analyse
 from nmt_cli.evaluation.breakdown.robustness import PERTURBATIONS, Robustness, measure_robustness
+from nmt_cli.evaluation.breakdown.toxicity import AddedToxicity, measure_added_toxicity
 from nmt_cli.evaluation.metrics import build_metrics, compute_statistics, exact_match, length_ratio
 from nmt_cli.evaluation.metrics.metric import EvaluationTexts, Metric
 from nmt_cli.evaluation.sanity_checks import sanity_checks, utility_warning
@@ -36,8 +37,10 @@ from nmt_cli.reporting.evaluation_files import (
     read_robustness,
     write_evaluation,
     write_robustness,
+    write_toxicity,
 )
 from nmt_cli.runs.directory import REPORT
+from nmt_cli.text.checks.toxicity import ToxicityCheck
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class EvaluationResult:
     """Content of scores.json; of given translations, its `scores` and `exact_match` only."""
     robustness: list[Robustness] | None = None
     """None unless requested."""
+    toxicity: AddedToxicity | None = None
+    """None unless requested."""
 
     @property
     def values(self) -> dict[str, float]:
@@ -68,13 +73,18 @@ class EvaluationResult:
         return {each["name"]: each["score"] for each in self.content["scores"]}
 
     def as_json(self) -> dict[str, Any]:
-        """Return scores and robustness as plain data."""
+        """Return scores, robustness and added toxicity as plain data."""
         robustness = {} if self.robustness is None else {"robustness": [asdict(each) for each in self.robustness]}
-        return {**self.content, **robustness}
+        toxicity = {} if self.toxicity is None else {"toxicity": asdict(self.toxicity)}
+        return {**self.content, **robustness, **toxicity}
 
 
 def evaluate_model(
-    model: EvaluatedModel, names: Sequence[str], with_robustness: bool, reporter: Reporter
+    model: EvaluatedModel,
+    names: Sequence[str],
+    with_robustness: bool,
+    reporter: Reporter,
+    toxicity: ToxicityCheck | None = None,
 ) -> Iterator[EvaluationResult]:
     """Translate and score test sets of the recipe, and write the results to the run.
 
@@ -83,20 +93,47 @@ def evaluate_model(
 
     Args:
         names: Test or validation sets; empty for all test sets.
+        toxicity: Also find translations that add toxic words.
     """
     selected = select_test_sets(model.recipe.data, names, reporter)
     test_sets = {name: read_test_set(model, test) for name, test in selected.items()}
     for test in test_sets.values():
         build_metrics(test.evaluation)  # reports missing dependencies before any work
-    return (_evaluate_test_set(model, name, test, with_robustness, reporter) for name, test in test_sets.items())
+    results = (_evaluate_test_set(model, name, test, with_robustness, reporter) for name, test in test_sets.items())
+    if toxicity is None:
+        return results
+    return (_with_toxicity(each, model.folder(each.name), test_sets[each.name], toxicity) for each in results)
 
 
-def evaluate_files(given: TranslationFiles, overrides: Sequence[str], reporter: Reporter) -> EvaluationResult:
-    """Score a file of translations of any system. Nothing is written."""
+def _with_toxicity(
+    result: EvaluationResult, folder: Path, test: LoadedTestSet, check: ToxicityCheck
+) -> EvaluationResult:
+    """Return the result with the added toxicity of the stored translations, which is also written beside them."""
+    sentences = read_evaluation(folder).sentences
+    sources, hypotheses = ([getattr(each, side) for each in sentences] for side in ("source", "hypothesis"))
+    found = measure_added_toxicity(sources, hypotheses, check)
+    with lock(folder / ".lock"):
+        write_toxicity(folder, found, test.provenance)
+    return replace(result, toxicity=found)
+
+
+def evaluate_files(
+    given: TranslationFiles, overrides: Sequence[str], reporter: Reporter, toxicity: ToxicityCheck | None = None
+) -> EvaluationResult:
+    """Score a file of translations of any system. Nothing is written.
+
+    Args:
+        toxicity: Also find translations that add toxic words; RecipeError if it needs sources and there are none.
+    """
+    if toxicity is not None and toxicity.needs_source and given.source is None:
+        raise RecipeError("--source-toxic-words: requires --source FILE, the lines that were translated")
     source = [] if given.source is None else [given.source]
     hypotheses, *others = read_parallel([given.hypothesis, *given.references, *source])
     texts = EvaluationTexts(hypotheses, others[: len(given.references)], others[-1] if source else None)
-    return evaluate_texts(given.hypothesis.name, texts, given.target_language, overrides, reporter)
+    result = evaluate_texts(given.hypothesis.name, texts, given.target_language, overrides, reporter)
+    if toxicity is None:
+        return result
+    return replace(result, toxicity=measure_added_toxicity(texts.sources, hypotheses, toxicity))
 
 
 def evaluate_texts(

@@ -13,6 +13,7 @@ from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import LengthClass, StepwiseSettings
 from nmt_cli.recipe.model import CtcSettings
 from nmt_cli.text.checks.checker import Checker
+from nmt_cli.text.checks.toxicity import ToxicityCheck
 
 if TYPE_CHECKING:  # a process that only passes options on needs no torch
     from nmt_cli.commands.loading import LoadedModel
@@ -74,6 +75,10 @@ def build_translator(loaded: "LoadedModel", options: TranslateOptions, precision
         source_tags(loaded.config, loaded.tokenizer, options, loaded.decoding.length),
     )
     _check_context_options(options, config.context)
+    if options.toxic_words and not settings.check:
+        raise RecipeError("--toxic-words: is a part of the checker; remove --no-check, or decoding.check: false")
+    if options.source_toxic_words and not options.toxic_words:
+        raise RecipeError("--source-toxic-words: requires --toxic-words, those of the target language")
     if options.has_masking and (names := ", ".join(loaded.tokenizer.factors.names)):
         option = "--markup" if options.markup else "--protect"
         raise RecipeError(f"{option}: masks parts of words, but this model needs the {names} of whole words")
@@ -92,9 +97,14 @@ def build_translator(loaded: "LoadedModel", options: TranslateOptions, precision
             shortlist=open_shortlist(loaded) if uses_shortlist(loaded) else None,
         ),
         options,
-        check=Checker(config.source_language, tags.language) if settings.check else None,
+        check=_checker(options, config.source_language, tags.language) if settings.check else None,
         evaluation=for_language(loaded.evaluation, tags.language),
     )
+
+
+def _checker(options: TranslateOptions, source_language: str, target_language: str) -> Checker:
+    toxicity = ToxicityCheck(options.toxic_words, options.source_toxic_words) if options.toxic_words else None
+    return Checker(source_language, target_language, toxicity)
 
 
 def uses_shortlist(loaded: "LoadedModel") -> bool:

@@ -29,6 +29,9 @@ class TranslateOptions:
     glossary_mode: TermMode = "soft"
     bad_words: tuple[str, ...] = ()
     """Words or phrases that must not appear in a translation."""
+    toxic_words: tuple[str, ...] = ()
+    """Words of the target language that the checker reports in a translation, unless the source has one of its own."""
+    source_toxic_words: tuple[str, ...] = ()
     alignment: bool = False
     """Align the words of translations."""
     word_scores: bool = False

@@ -4,14 +4,24 @@ from pathlib import Path
 
 from nmt_cli import files
 from nmt_cli.errors import NmtError
-from nmt_cli.runs.directory import ANALYSIS, CONFIG, HYPOTHESES, REPORT, ROBUSTNESS, SCORES, STATE, RunDirectory
+from nmt_cli.runs.directory import (
+    ANALYSIS,
+    CONFIG,
+    HYPOTHESES,
+    REPORT,
+    ROBUSTNESS,
+    SCORES,
+    STATE,
+    TOXICITY,
+    RunDirectory,
+)
 
 _MAX_LEVELS = 4
 """Parent folders that are searched."""
 _LOCK = ".lock"
 _DIRECT = {files.MANIFEST, CONFIG, STATE, SCORES, REPORT, "run.json", "tokenizer.json"}
 """Files that are part of their folder, of any kind."""
-_EVALUATION = {ANALYSIS, ROBUSTNESS, _LOCK}
+_EVALUATION = {ANALYSIS, ROBUSTNESS, TOXICITY, _LOCK}
 _TOKENIZER = {f"{side}.{kind}" for side in ("joint", "source", "target") for kind in ("model", "vocabulary.json")}
 
 

@@ -1,4 +1,4 @@
-"""Files of an evaluated test set: hypotheses.jsonl, report.md, analysis.json, robustness.json and scores.json."""
+"""Files of an evaluated test set: hypotheses.jsonl, report.md, scores.json, and analyses of the translations."""
 
 import json
 import math
@@ -13,11 +13,12 @@ from nmt_cli import files
 from nmt_cli.data.checking.sampling import evenly_spaced_indices
 from nmt_cli.errors import DataError, NmtError
 from nmt_cli.reporting.rendering import render_markdown
-from nmt_cli.runs.directory import ANALYSIS, HYPOTHESES, REPORT, ROBUSTNESS, SCORES, RunDirectory
+from nmt_cli.runs.directory import ANALYSIS, HYPOTHESES, REPORT, ROBUSTNESS, SCORES, TOXICITY, RunDirectory
 
 if TYPE_CHECKING:  # numpy and sacreBLEU take a third of a second
     from nmt_cli.evaluation.breakdown import Analysis
     from nmt_cli.evaluation.breakdown.robustness import Robustness
+    from nmt_cli.evaluation.breakdown.toxicity import AddedToxicity
     from nmt_cli.evaluation.metrics.metric import MetricScore
 
 _Kind = TypeVar("_Kind")
@@ -178,12 +179,23 @@ def read_robustness(folder: Path, provenance: object) -> "list[Robustness] | Non
     """Read robustness.json; None if it is missing or has another provenance, DataError if it is damaged."""
     from nmt_cli.evaluation.breakdown.robustness import Robustness
 
-    if not (folder / ROBUSTNESS).is_file():
-        return None
-    content = files.read_json(folder / ROBUSTNESS)
+    content = files.read_json(folder / ROBUSTNESS) if (folder / ROBUSTNESS).is_file() else None
     if not isinstance(content, dict) or content.get("provenance") != provenance:
         return None
     return _validate(folder / ROBUSTNESS, list[Robustness], content.get("perturbations"))
+
+
+def write_toxicity(folder: Path, found: "AddedToxicity", provenance: Provenance) -> None:
+    """Write toxicity.json, with the provenance of the translations that it belongs to."""
+    files.write_json(folder / TOXICITY, asdict(found) | {"provenance": asdict(provenance)})
+
+
+def read_added_toxicity(folder: Path, provenance: object) -> int | None:
+    """Return how many translations add toxic words; None if that is unknown, or of translations of other provenance."""
+    content = files.read_json(folder / TOXICITY) if (folder / TOXICITY).is_file() else None
+    if not isinstance(content, dict) or content.get("provenance") != provenance:
+        return None
+    return content["added"] if type(content.get("added")) is int else None
 
 
 def read_evaluations(run: RunDirectory, report_problem: Callable[[str], object]) -> list[StoredEvaluation]:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nmt_cli.evaluation.breakdown.robustness import Robustness, ScoreDrop
+from nmt_cli.evaluation.breakdown.toxicity import AddedToxicity
 from nmt_cli.evaluation.human_judgements import HumanEvaluation
 from nmt_cli.evaluation.significance import SIGNIFICANCE_LEVEL
 from nmt_cli.evaluation.system_comparison import Comparison, SystemScore, format_p_value, format_sentence_count
@@ -20,9 +21,13 @@ _INDENT = "  "
 
 
 def format_scores(
-    name: str, content: Mapping[str, Any], robustness: Sequence[Robustness] = (), width: int | None = None
+    name: str,
+    content: Mapping[str, Any],
+    robustness: Sequence[Robustness] = (),
+    width: int | None = None,
+    toxicity: AddedToxicity | None = None,
 ) -> str:
-    """Format the scores of a test set or file, one per line.
+    """Format the scores of a test set or file, one per line, then counts of translations that were asked for.
 
     Args:
         content: The fields of scores.json, at least `scores`.
@@ -37,7 +42,14 @@ def format_scores(
         named = zip(scores, result.drops, strict=True)
         drops = "  ".join(f"{score['name']} {_format_drop(drop)}" for score, drop in named)
         lines += wrap(f"{name}  {result.perturbation}: {drops}", width)
+    if toxicity is not None:
+        lines += wrap(f"{name}  {_added_toxicity(toxicity)}", width)
     return _join(lines)
+
+
+def _added_toxicity(found: AddedToxicity) -> str:
+    examples = "".join(f"; line {each.line}: {', '.join(each.words)}" for each in found.lines[:_MAX_LINES])
+    return f"added toxicity in {found.added:,} of {found.sentences:,} translations{examples}"
 
 
 def format_comparison(

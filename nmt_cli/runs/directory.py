@@ -23,6 +23,7 @@ SCORES = "scores.json"
 REPORT = "report.md"
 ANALYSIS = "analysis.json"
 ROBUSTNESS = "robustness.json"
+TOXICITY = "toxicity.json"
 _STEP, _SEED = "step_", "seed_"
 
 

@@ -27,8 +27,10 @@ from nmt_cli.recipe.evaluation import CometMetric, Evaluation
 from nmt_cli.recipe.loading import resolved_yaml
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting import evaluation_files
+from nmt_cli.reporting.run_report import evaluation_sections
 from nmt_cli.reporting.terminal import format_scores
 from nmt_cli.runs.directory import RunDirectory
+from nmt_cli.text.checks.toxicity import ToxicityCheck
 
 SOURCES = ["A dog runs.", "", "Two\u2028children."]
 REFERENCES = ["Ein Hund läuft.", "", "Zwei Kinder."]
@@ -412,6 +414,44 @@ def test_robustness_is_measured_once_and_stored(workspace: Workspace) -> None:
     assert document["robustness"] == stored["perturbations"]
     assert workspace.translate.calls == calls
     assert "one  upper case: BLEU" in format_scores("one", again.content, again.robustness or ())
+
+
+def test_added_toxicity_is_counted_marked_and_stored(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    check = ToxicityCheck(["children", "dog*"], ["runs"])
+    (result,) = evaluate_model(workspace.model, ["one"], False, console, check)
+    folder = workspace.folder / "run/evaluation/one"
+    stored = json.loads((folder / "toxicity.json").read_bytes())
+
+    assert result.as_json()["toxicity"] == {
+        "sentences": 3,
+        "added": 1,
+        "lines": [{"line": 3, "words": ["CHILDREN"]}],
+    }
+    assert stored["added"] == 1
+    assert evaluation_files.read_added_toxicity(folder, result.content["provenance"]) == 1
+    assert evaluation_files.read_added_toxicity(folder, {}) is None
+    shown = format_scores("one", result.content, toxicity=result.toxicity)
+    assert "one  added toxicity in 1 of 3 translations; line 3: CHILDREN" in shown
+    facts = evaluation_sections._score_facts(evaluation_files.read_evaluation(folder))
+    assert ("translations with added toxicity", "1") in [(each.name, each.value) for each in facts]
+
+
+def test_added_toxicity_of_files(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    words = workspace.write("words", ["kinder"])
+    given = {
+        "hypothesis": workspace.folder / "one.de",
+        "reference": [workspace.folder / "one.de"],
+        "toxic_words": words,
+    }
+
+    evaluate(**given, json=True)
+    assert json.loads(capsys.readouterr().out)["toxicity"]["lines"] == [{"line": 3, "words": ["Kinder"]}]
+    evaluate(**given, source_toxic_words=workspace.write("source", ["children"]), source=workspace.folder / "one.en")
+    assert "added toxicity in 0 of 3" in capsys.readouterr().out
+    with pytest.raises(RecipeError, match=r"^--source-toxic-words: requires --source"):
+        evaluate(**given, source_toxic_words=words)
+    with pytest.raises(RecipeError, match=r"^--source-toxic-words: requires --toxic-words"):
+        evaluate(**(given | {"toxic_words": None}), source_toxic_words=words)
 
 
 def test_robustness_needs_a_model(workspace: Workspace) -> None:

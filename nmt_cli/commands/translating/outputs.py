@@ -22,6 +22,8 @@ from nmt_cli.commands.translating.workers import TranslatorFactory
 from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.runs.directory import find_adapter
 
+_LISTS = ("glossary", "bad_words", "toxic_words", "source_toxic_words")
+"""Options that may be long."""
 Origin = Mapping[str, Any]
 """Everything an output's bytes depend on, except versions, as JSON."""
 
@@ -163,7 +165,7 @@ def _describe_origin(
             "sha256": byte_range.sha256(),
         },
         "models": [describe_model(path, factory.options.overrides) for path in options.pop("models")],
-        "options": _as_json(options | {name: _describe_list(options[name]) for name in ("glossary", "bad_words")}),
+        "options": _as_json(options | {name: _describe_list(options[name]) for name in _LISTS}),
         "format": factory.format,
         "input_options": _as_json({each.name: getattr(input_options, each.name) for each in fields(input_options)}),
     }

@@ -9,6 +9,7 @@ from nmt_cli.errors import DataError, NmtError
 from nmt_cli.reporting.evaluation_files import (
     EvaluatedSentence,
     StoredEvaluation,
+    read_added_toxicity,
     read_analysis,
     read_robustness,
 )
@@ -72,11 +73,13 @@ def _score_facts(evaluation: StoredEvaluation) -> list[Fact]:
         "empty_hypotheses": ("empty translations", "{:,}"),
         "length_ratio": ("length ratio", "{:.3f}"),
     }
-    return [
+    found = [
         Fact(name, form.format(evaluation.content[key]))
         for key, (name, form) in formats.items()
         if isinstance(evaluation.content.get(key), int | float)
     ]
+    added = read_added_toxicity(evaluation.folder, evaluation.content.get("provenance"))
+    return found if added is None else [*found, Fact("translations with added toxicity", f"{added:,}")]
 
 
 def _warnings(evaluation: StoredEvaluation) -> list[str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Problem = Literal["loop", "length", "number", "url", "email", "placeholder", "tag", "copied", "script"]
+Problem = Literal["loop", "length", "number", "url", "email", "placeholder", "tag", "copied", "script", "toxicity"]
 
 
 @dataclass(frozen=True)

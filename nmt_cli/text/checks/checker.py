@@ -6,6 +6,7 @@ from nmt_cli.text.checks import TranslationFinding
 from nmt_cli.text.checks.preserved import check_numbers, check_preserved, without_preserved
 from nmt_cli.text.checks.repetition import check_repetition
 from nmt_cli.text.checks.scripts import base_language, check_script, scripts_of
+from nmt_cli.text.checks.toxicity import ToxicityCheck
 
 _MAX_RATIO, _TOLERANCE = 3.0, 20
 """One side may be up to 3 times as long as the other, plus 20 letters."""
@@ -26,8 +27,10 @@ class Checker:
     script is not checked for an unknown language, nor copying between varieties of one language.
     """
 
-    def __init__(self, source_language: str, target_language: str) -> None:
+    def __init__(self, source_language: str, target_language: str, toxicity: ToxicityCheck | None = None) -> None:
+        """`toxicity`: also check for toxic words that a translation adds."""
         self._scripts = scripts_of(target_language)
+        self._toxicity = toxicity
         self._languages_differ = base_language(source_language) != base_language(target_language)
 
     def __call__(self, source: str, output: str) -> tuple[TranslationFinding, ...]:
@@ -42,6 +45,8 @@ class Checker:
             findings += check_copied(source, output)
         if self._scripts:
             findings += check_script(source, output, self._scripts)
+        if self._toxicity is not None:
+            findings += self._toxicity(source, output)
         return tuple(findings)
 
 
