@@ -14,7 +14,7 @@ from nmt_cli.errors import DataError, RecipeError
 if TYPE_CHECKING:  # importing this module must not import torch, which takes seconds
     from nmt_cli.api.translator import LoadedTranslator
     from nmt_cli.commands.evaluate import EvaluationResult
-    from nmt_cli.models.attention import AttentionKind
+    from nmt_cli.models.attention.recording import AttentionKind
     from nmt_cli.recipe.schema import Recipe
     from nmt_cli.reporting.plots.attention import AttentionHeads
 

@@ -11,7 +11,7 @@ from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.scoring import score_targets
 from nmt_cli.decoding.sentences import SentenceInput, with_copies
 from nmt_cli.errors import DataError, RecipeError
-from nmt_cli.models.attention import AttentionKind, recorded_attention
+from nmt_cli.models.attention.recording import AttentionKind, recorded_attention
 from nmt_cli.models.contract import ModelInputs
 from nmt_cli.reporting.plots.attention import AttentionHeads
 from nmt_cli.reporting.plots.figures import AttentionMap

@@ -53,6 +53,11 @@ class ModelConfig(Section):
     source_eos: bool = True
     """Whether sources end with eos, which some imported models do not expect."""
 
+    @property
+    def is_language_model(self) -> bool:
+        """Whether it continues text instead of translating."""
+        return isinstance(self.model, DecoderOnlySettings) and not self.model.reads_source
+
 
 def read_config(folder: Path) -> ModelConfig:
     """Read the configuration of a model folder. ModelError names an invalid key."""
@@ -91,7 +96,7 @@ class NamedModel:
     def is_language_model(self) -> bool:
         """Whether it continues text instead of translating."""
         if self.files.standalone or self.files.run is None:
-            return isinstance(read_config(self.files.folder).model, DecoderOnlySettings)
+            return read_config(self.files.folder).is_language_model
         return load_recipe(self.files.run.resolved).data.is_monolingual
 
 

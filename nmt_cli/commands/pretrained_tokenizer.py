@@ -4,6 +4,7 @@ from nmt_cli.commands.model_config import NamedModel
 from nmt_cli.data.tokenizer import Tokenizer, is_sentencepiece
 from nmt_cli.data.tokenizing.tags import tags_of
 from nmt_cli.errors import RecipeError
+from nmt_cli.recipe.model import DecoderOnlySettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.runs.directory import find_model
 
@@ -16,8 +17,8 @@ def pretrained_tokenizer(recipe: Recipe) -> Tokenizer | None:
         `tokenizer.path` is not set.
 
     Raises:
-        RecipeError: The tokenizer is not joint, but all embeddings are tied; it has other factors than the data; or it
-            lacks words that the model copies, and a setting does not allow that.
+        RecipeError: The tokenizer is not joint, but all embeddings are tied or the model is decoder-only; it has other
+            factors than the data; or it lacks words that the model copies, and a setting does not allow that.
     """
     path = recipe.tokenizer.path
     if path is None:
@@ -28,6 +29,11 @@ def pretrained_tokenizer(recipe: Recipe) -> Tokenizer | None:
         if not Tokenizer.is_saved_in(path):
             path = NamedModel(find_model(path), None).tokenizer
         tokenizer = Tokenizer.load(path)
+    if isinstance(recipe.model, DecoderOnlySettings) and not tokenizer.has_shared_ids:
+        raise RecipeError(
+            f"tokenizer.path: {path} has a vocabulary for each language, but model.architecture decoder_only requires"
+            " a joint one"
+        )
     tying = recipe.model.tied_embeddings
     if tying in ("all", "input") and recipe.gives("model.tied_embeddings") and not tokenizer.has_shared_ids:
         raise RecipeError(

@@ -136,7 +136,7 @@ class EncoderOutput(BatchTensors):
     """The encoded source. Models add fields."""
 
     prefix: DecoderOutput | None = field(default=None, kw_only=True)
-    """Of models that read the source as a prefix of the target: the output at its positions."""
+    """Of models that read the source as a prefix of the target: its output, if Model.predicts_source."""
     source_columns: SourceColumns | None = field(default=None, kw_only=True)
     """If the output layer reads any."""
 
@@ -172,6 +172,8 @@ class Model(nn.Module, ABC):
 
     recompute = False
     """Whether to keep only the inputs of each layer for the backward pass and compute the rest again."""
+    predicts_source = False
+    """Whether `encode` returns `prefix`, for a loss of the source; only of models that read it as a prefix."""
     uses_all_parameters = True
     """Whether each training pass gives every parameter a gradient."""
     activations_per_token: int

@@ -163,9 +163,10 @@ class Embeddings(nn.Module):
         for name, sizes in vocabulary.columns.items():
             self.columns[name] = nn.ModuleList(_embedding(size, width) for size in sizes)
 
-    def embed_source(self, inputs: ModelInputs) -> Tensor:
-        """Embed source ids [B,S] and their columns → [B,S,D]."""
+    def embed_source(self, inputs: ModelInputs, added: Tensor | None = None) -> Tensor:
+        """Embed source ids [B,S] and their columns → [B,S,D]; `added` [D] is added to each embedding."""
         vectors: Tensor = (self.source or self.target)(inputs.ids)
+        vectors = vectors if added is None else vectors + added
         for name, embeddings in self.columns.items():
             for embedding, ids in zip(embeddings.children(), inputs.columns[name].unbind(-1), strict=True):
                 vectors = vectors + embedding(ids)

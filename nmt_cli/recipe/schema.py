@@ -46,6 +46,7 @@ class Recipe(Section):
         ties_sides = model.gives("tied_embeddings") and model.tied_embeddings in ("all", "input")
         if learns and ties_sides and not tokenizer.joint:
             yield "model.tied_embeddings", f"{model.tied_embeddings} requires tokenizer.joint: true; or use decoder"
+        yield from self._conflicts_of_prefixes(learns)
         if model.output.copies and learns:
             yield from self._conflicts_of_copying()
         if training.parallel.type == "fsdp" and getattr(model, "layer_drop", False):
@@ -92,11 +93,11 @@ class Recipe(Section):
     def _conflicts_of_text(self) -> Conflicts:
         """Yield what contradicts corpora without translations."""
         if not self.data.is_monolingual:
-            if isinstance(self.model, DecoderOnlySettings):
-                yield "model.architecture", "decoder_only needs text: set data.train.NAME.format and that of data.valid"
             return
         if self.gives("model") and not isinstance(self.model, DecoderOnlySettings):
             yield "model.architecture", f"{self.model.architecture} needs translations; text needs decoder_only"
+        elif isinstance(self.model, DecoderOnlySettings) and self.model.reads_source:
+            yield "model.source_attention", "needs translations; text has no source"
         if not self.tokenizer.joint:
             yield "tokenizer.joint", "must be true for text, which has one side"
         if not self.tokenizer.byte_fallback:
@@ -108,6 +109,21 @@ class Recipe(Section):
                 yield ("training", key), "is not supported with text without translations"
         if self.training.word_dropout.source > 0:
             yield "training.word_dropout.source", "drops words of sources, which text does not have; set target instead"
+
+    def _conflicts_of_prefixes(self, learns: bool) -> Conflicts:
+        """Yield what contradicts a decoder-only translator, or a loss that only such a model has."""
+        model = self.model
+        source_attention = model.source_attention if isinstance(model, DecoderOnlySettings) else None
+        if isinstance(model, DecoderOnlySettings) and not self.data.is_monolingual:
+            if source_attention is None:
+                needed = "bidirectional or causal, to translate; for text set data.train.NAME.format and data.valid"
+                yield "model.source_attention", f"must be {needed}"
+            elif learns and not self.tokenizer.joint:
+                reason = "which reads source and target as one sequence"
+                yield "tokenizer.joint", f"must be true for model.architecture decoder_only, {reason}"
+        if self.training.source_loss and source_attention != "causal" and self.gives("model"):
+            reason = "other models see the source tokens that they would predict"
+            yield "training.source_loss", f"requires a decoder_only model with source_attention: causal; {reason}"
 
     def _conflicts_of_copying(self) -> Conflicts:
         """Yield settings that exclude copying with the tokenizer that the recipe trains."""

@@ -17,6 +17,7 @@ from toy_model import WORDS, save_toy_model
 from nmt_cli.cli import main
 from nmt_cli.commands.shortlist import write_shortlist
 from nmt_cli.commands.train import train
+from nmt_cli.models.decoder_only import DecoderOnly
 from nmt_cli.models.transformer import Transformer
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.training import training_log
@@ -45,15 +46,18 @@ def nmt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     def run(*arguments: str) -> Walk:
         monkeypatch.setattr(sys, "argv", ["nmt", *arguments])
         steps = 0
-        step = Transformer.step
 
-        def counting_step(*args: Any) -> Any:
-            nonlocal steps
-            steps += 1
-            return step(*args)
+        def counting(step: Callable[..., Any]) -> Callable[..., Any]:
+            def counting_step(*args: Any) -> Any:
+                nonlocal steps
+                steps += 1
+                return step(*args)
+
+            return counting_step
 
         with monkeypatch.context() as patch, simulated_cuda() as device:
-            patch.setattr(Transformer, "step", counting_step)
+            for model in (Transformer, DecoderOnly):
+                patch.setattr(model, "step", counting(model.step))
             with pytest.raises(SystemExit) as done:
                 main()
         output, errors = capsys.readouterr()
@@ -83,6 +87,19 @@ def test_search_synchronises_once_per_step(changes: list[str], per_window: int, 
     walk = nmt("translate", "toy", "-i", "in.txt", "--nproc", "1", "--no-check", *settings(*changes))
     assert walk.output.count("\n") == len(LINES)
     assert_bounded(walk, per_window)
+
+
+@pytest.mark.parametrize("source_attention", ["bidirectional", "causal"])
+def test_decoder_only_translator_synchronises_once_per_step(source_attention: str, nmt: Run) -> None:
+    sizes = {"preset": "tiny", "width": 16, "feed_forward": 16, "heads": 2, "layers": 1}
+    save_toy_model(
+        Path("prefix"), model={"architecture": "decoder_only", "source_attention": source_attention, **sizes}
+    )
+    walk = nmt("translate", "prefix", "-i", "in.txt", "--nproc", "1", "--no-check", *settings("beam_size=4"))
+    assert walk.output.count("\n") == len(LINES)
+    assert_bounded(walk)
+    scored = nmt("score", "prefix", "--source", "in.txt", "--target", "in.txt")
+    assert scored.output.count("\n") == len(LINES)
 
 
 def assert_bounded(walk: Walk, per_window: int = 10) -> None:

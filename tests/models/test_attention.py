@@ -5,8 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from nmt_cli.models import attention as attention_module
-from nmt_cli.models.attention import CrossAttention, SelfAttention, _attention_weights, _weighted_sum, attention
+from nmt_cli.models.attention import CrossAttention, SelfAttention
+from nmt_cli.models.attention import products as attention_module
+from nmt_cli.models.attention.products import _weighted_sum, attention, attention_weights
 from nmt_cli.models.positions import RotaryCache
 
 
@@ -55,7 +56,7 @@ def test_plain_products_match_kernel_with_repeated_heads(is_causal: bool, key_va
     expected = attention(query, *repeated, attn_mask, scale=0.3, is_causal=is_causal)
     assert_close(attention(query, keys, values, attn_mask, scale=0.3, is_causal=is_causal), expected)
     assert_close(
-        _weighted_sum(_attention_weights(query, keys, attn_mask, scale=0.3, is_causal=is_causal), values), expected
+        _weighted_sum(attention_weights(query, keys, attn_mask, scale=0.3, is_causal=is_causal), values), expected
     )
 
 

@@ -15,7 +15,13 @@ from nmt_cli.models import build
 from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, OutputPositions, VocabularySpec
 from nmt_cli.models.encoder_decoder import sentence_indices
 from nmt_cli.models.kernels import Backend, InferencePrecision, Linear
-from nmt_cli.recipe.model import NormSettings, RnnSettings, RotaryPositions, TransformerSettings
+from nmt_cli.recipe.model import (
+    DecoderOnlySettings,
+    NormSettings,
+    RnnSettings,
+    RotaryPositions,
+    TransformerSettings,
+)
 
 inputs = ModelInputs.from_ids
 
@@ -24,7 +30,7 @@ needs_bf16 = pytest.mark.skipif(not has_fast_bf16(torch.device("cpu")), reason="
 VOCAB_SIZE = 13
 VOCABULARY = VocabularySpec(source_size=VOCAB_SIZE, target_size=VOCAB_SIZE)
 
-Settings = TransformerSettings | RnnSettings
+Settings = TransformerSettings | RnnSettings | DecoderOnlySettings
 
 
 def transformer(**changes: object) -> TransformerSettings:
@@ -35,6 +41,11 @@ def transformer(**changes: object) -> TransformerSettings:
 def rnn(**changes: object) -> RnnSettings:
     sizes = {"width": 16, "embedding_width": 12, "encoder_layers": 2, "decoder_layers": 2}
     return RnnSettings.model_validate({"architecture": "rnn", **sizes, **changes})
+
+
+def prefix(**changes: object) -> DecoderOnlySettings:
+    sizes = {"width": 16, "feed_forward": 24, "layers": 2, "heads": 4, "source_attention": "bidirectional"}
+    return DecoderOnlySettings.model_validate({"architecture": "decoder_only", **sizes, **changes})
 
 
 ROTARY = RotaryPositions(type="rotary")
@@ -70,6 +81,15 @@ SOME = {
     ),
     "ssru": transformer(
         decoder_self_attention="ssru", decoder_start="zeros", norm={"position": "post"}, positions={"spacing": "t2t"}
+    ),
+    "prefix": prefix(),
+    "prefix-causal": prefix(source_attention="causal", norm={"position": "post"}, tied_embeddings="input"),
+    "prefix-modern": prefix(norm={"type": "rms"}, positions=ROTARY, activation="swiglu", key_value_heads=2),
+    "prefix-learned": prefix(positions={"type": "learned", "length": 40}, norm={"embeddings": True}, output_bias=True),
+    "prefix-relative": prefix(positions={"type": "relative", "buckets": 8, "max_distance": 20}, key_value_heads=2),
+    "prefix-relative-causal": prefix(
+        positions={"type": "relative", "buckets": 8, "max_distance": 20, "each_layer": True},
+        source_attention="causal",
     ),
     "gru": rnn(),
     "lstm-fed": rnn(cell="lstm", input_feeding=True, attention="additive", decoder_layers=1),
@@ -108,7 +128,7 @@ def test_step_logits_equal_teacher_forcing(settings: Settings) -> None:
     model, target = new(settings), random_ids(3, 5)
     encoder_output = model.encode(inputs(random_ids(3, 4), torch.tensor([4, 1, 3])))
     expected = model.logits(model.decode(encoder_output, DecoderInput(target))).view(3, 5, VOCAB_SIZE)
-    cache, steps = model.init_cache(encoder_output, len(encoder_output.hidden_states)), []
+    cache, steps = model.init_cache(encoder_output, 3), []
     for tokens in target.split(1, dim=1):
         logits, cache = model.step(tokens, cache)
         steps.append(logits)
@@ -191,7 +211,7 @@ def test_cross_attention_is_a_distribution_over_source_tokens(settings: Settings
     model = new(settings)
     encoder_output = model.encode(inputs(random_ids(2, 4), torch.tensor([4, 2])))
     attention = model.decode(encoder_output, DecoderInput(random_ids(2, 3)), attention=True).cross_attention
-    if settings.architecture == "rnn" and settings.attention == "none":
+    if not settings.has_attention:
         assert attention is None
         return
     assert attention is not None

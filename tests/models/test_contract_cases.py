@@ -25,7 +25,7 @@ from nmt_cli.models.contract import (
     VocabularyParameter,
     VocabularySpec,
 )
-from nmt_cli.recipe.model import RnnSettings, TransformerSettings
+from nmt_cli.recipe.model import DecoderOnlySettings, RnnSettings, TransformerSettings
 from nmt_cli.training.objectives.cross_entropy import CrossEntropyObjective, label_smoothed_cross_entropy
 from nmt_cli.training.objectives.objective import ChunkLoss, chunked_loss, chunks_by_position
 
@@ -49,6 +49,13 @@ def ids(*shape: int) -> Tensor:
 def transformer(**changes: object) -> Model:
     torch.manual_seed(1)
     return build(TransformerSettings.model_validate(TRANSFORMER | changes), VOCABULARY).eval()
+
+
+def prefix() -> Model:
+    torch.manual_seed(1)
+    own = {"architecture": "decoder_only", "layers": 2, "source_attention": "bidirectional"}
+    settings = {key: value for key, value in TRANSFORMER.items() if not key.endswith("coder_layers")}
+    return build(DecoderOnlySettings.model_validate(settings | own), VOCABULARY).eval()
 
 
 def rnn(**changes: object) -> Model:
@@ -315,7 +322,7 @@ def test_shared_modules_stay_in_the_fsdp_root() -> None:
     assert {*stepwise.decoder}.isdisjoint(stepwise.fsdp_units())
 
 
-@pytest.mark.parametrize("make", [SharedLayers, transformer, lambda: rnn(input_feeding=True)])
+@pytest.mark.parametrize("make", [SharedLayers, transformer, prefix, lambda: rnn(input_feeding=True)])
 def test_gradients_under_fsdp_are_those_of_one_device(make: Any) -> None:
     from torch.distributed.fsdp import fully_shard
 

@@ -18,6 +18,7 @@ IMPOSSIBLE_ALONE = {
     "data.context",
     "decoding.n_best",  # more than the beam has, which a default must not change: another beam finds another best
     "decoding.num_beam_groups",
+    "training.source_loss",  # of a decoder-only translator
     "model.heads",  # 7 does not divide the width of a preset
     "model.key_value_heads",  # 7 divides no number of heads that divides the width
     "model.input_feeding",

@@ -30,11 +30,9 @@ class TransformerEncoder(TransformerModel):
 
     def encode(self, inputs: ModelInputs) -> TransformerEncoderOutput:
         assert inputs.ids is not None
-        attn_mask, columns = None, self._source_columns(inputs)
-        device, length = inputs.ids.device, inputs.ids.size(1)
-        if inputs.lengths is not None:
-            attn_mask = (torch.arange(length, device=device) < inputs.lengths[:, None])[:, None, None, :]
-        positions = self.encoder_positions(torch.arange(length, device=device))
+        attn_mask, columns = source_attn_mask(inputs), self._source_columns(inputs)
+        length = inputs.ids.size(1)
+        positions = self.encoder_positions(torch.arange(length, device=inputs.ids.device))
         hidden_states = add_positions(self.embeddings.embed_source(inputs), positions.additive)
         hidden_states = self.dropout(self.encoder_embedding_norm(hidden_states))
         masks = self.encoder_positions.attn_masks(attn_mask, length, len(self.encoder))
@@ -42,3 +40,11 @@ class TransformerEncoder(TransformerModel):
             if not self._skips_layer():
                 hidden_states = self._run(layer, hidden_states, positions.rotary, mask)
         return TransformerEncoderOutput(self.encoder_norm(hidden_states), attn_mask, source_columns=columns)
+
+
+def source_attn_mask(inputs: ModelInputs) -> Tensor | None:
+    """Return the mask [B,1,1,S], true at tokens; None without padding."""
+    if inputs.ids is None or inputs.lengths is None:
+        return None
+    indices = torch.arange(inputs.ids.size(1), device=inputs.ids.device)
+    return (indices < inputs.lengths[:, None])[:, None, None, :]

@@ -1,8 +1,9 @@
 """The layers of the Transformer."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -13,8 +14,8 @@ from nmt_cli.models.rnn.layers import Ssru
 from nmt_cli.recipe.model import CtcSettings, LayerSettings, TransformerSettings
 
 
-class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward."""
+class SelfAttentionLayer(nn.Module):
+    """The parameters of self-attention and feed-forward."""
 
     def __init__(self, settings: LayerSettings) -> None:
         super().__init__()
@@ -23,37 +24,60 @@ class EncoderLayer(nn.Module):
         self.self_attention_residual = Residual(settings)
         self.feed_forward_residual = Residual(settings)
 
-    def forward(self, hidden_states: Tensor, rotary: RotaryCache | None, attn_mask: Tensor | None) -> Tensor:
-        """Map [B,S,D] → [B,S,D]; attn_mask is that of SelfAttention."""
-        attended = self.self_attention(self.self_attention_residual.pre_norm(hidden_states), rotary, attn_mask)
-        return self._finish(hidden_states, attended)
-
     def _finish(self, hidden_states: Tensor, attended: Tensor) -> Tensor:
         hidden_states = self.self_attention_residual.add(hidden_states, attended)
         transformed = self.feed_forward(self.feed_forward_residual.pre_norm(hidden_states))
         return self.feed_forward_residual.add(hidden_states, transformed)
 
 
-class CausalLayer(EncoderLayer):
-    """Causal self-attention and feed-forward: a layer of a decoder-only model."""
+class EncoderLayer(SelfAttentionLayer):
+    """Self-attention in both directions, and feed-forward."""
 
     def forward(self, hidden_states: Tensor, rotary: RotaryCache | None, attn_mask: Tensor | None) -> Tensor:
-        """Map [B,T,D] → [B,T,D]; causal if attn_mask is None, see SelfAttention."""
-        query = self.self_attention_residual.pre_norm(hidden_states)
-        return self._finish(hidden_states, self.self_attention(query, rotary, attn_mask, is_causal=attn_mask is None))
+        """Map [B,S,D] → [B,S,D]; attn_mask is that of SelfAttention."""
+        attended = self.self_attention(self.self_attention_residual.pre_norm(hidden_states), rotary, attn_mask)
+        return self._finish(hidden_states, attended)
 
-    def prefill(
-        self, hidden_states: Tensor, rotary: RotaryCache | None, attn_mask: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """As `forward`; also return keys and values [2,B,K,T,d]."""
-        query = self.self_attention_residual.pre_norm(hidden_states)
-        attended, key_value = self.self_attention.prefill(query, rotary, attn_mask)
-        return self._finish(hidden_states, attended), key_value
 
-    def step(self, hidden_states: Tensor, rotary: RotaryCache | None, past: KeyValues, new_kv: Tensor) -> Tensor:
+class CausalLayer(SelfAttentionLayer):
+    """Causal self-attention and feed-forward: a layer of a decoder-only model, which may read a prefix."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        rotary: RotaryCache | None,
+        attn_mask: Tensor | None,
+        is_causal: bool,
+        prefix: Tensor | None = None,
+        key_values: Literal["no", "too", "only"] = "no",
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Map [B,T,D] → [B,T,D]; see SelfAttention.extend.
+
+        Args:
+            hidden_states: [B,T,D]
+            rotary: See SelfAttention.extend, as for `attn_mask`, `is_causal` and `prefix`.
+            attn_mask: [B or 1,1 or H,T,S+T]
+            is_causal: Only without a prefix.
+            prefix: [2,B,K,S,d]
+            key_values: Whether to return keys and values [2,B,K,T,d], too, or only these.
+        """
+        query = self.self_attention_residual.pre_norm(hidden_states)
+        if key_values == "only":
+            return None, torch.stack(self.self_attention.project_kv(query, rotary))
+        attended, new = self.self_attention.extend(query, rotary, attn_mask, is_causal, prefix)
+        return self._finish(hidden_states, attended), torch.stack(new) if key_values == "too" else None
+
+    def step(
+        self,
+        hidden_states: Tensor,
+        rotary: RotaryCache | None,
+        past: KeyValues,
+        new_kv: Tensor,
+        prefix: KeyValues | None,
+    ) -> Tensor:
         """Map the newest position of each hypothesis, [n,D] → [n,D]; see SelfAttention.step."""
         query = self.self_attention_residual.pre_norm(hidden_states)
-        return self._finish(hidden_states, self.self_attention.step(query, rotary, past, new_kv))
+        return self._finish(hidden_states, self.self_attention.step(query, rotary, past, new_kv, prefix))
 
 
 class DecoderLayer(nn.Module):

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from nmt_cli.recipe.model import DecoderOnlySettings
 from nmt_cli.recipe.schema import Recipe
 
 TEXT_KEYS = ("tokenizer.vocabulary_size", "data.max_length")
@@ -51,7 +52,9 @@ def keep_adapted(recipe: Recipe, resolved: Recipe) -> Recipe:
 
 def with_possible_tying(recipe: Recipe, is_joint: bool) -> Recipe:
     """Return the recipe with embeddings tied as the tokenizer allows, which may have a vocabulary for each side."""
-    return recipe if is_joint else with_defaults(recipe, {"model.tied_embeddings": "decoder"})
+    if is_joint or isinstance(recipe.model, DecoderOnlySettings):  # which reads one vocabulary
+        return recipe
+    return with_defaults(recipe, {"model.tied_embeddings": "decoder"})
 
 
 def round_to_two_digits(value: float) -> int:

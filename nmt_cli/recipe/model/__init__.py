@@ -101,7 +101,8 @@ class CtcSettings(LayerSettings):
 
 
 class DecoderOnlySettings(LayerSettings):
-    """Decoder-only Transformer (Radford et al. 2018): a language model of text without sources."""
+    """Decoder-only Transformer (Radford et al. 2018): a language model of text without sources, or a translator that
+    reads source and target as one sequence (He et al. 2018)."""
 
     sizes: ClassVar[dict[str, dict[str, int]]] = {
         "tiny": {"width": 128, "feed_forward": 512, "layers": 4, "heads": 4},
@@ -115,11 +116,19 @@ class DecoderOnlySettings(LayerSettings):
     architecture: Literal["decoder_only"]
     layers: Annotated[int, Field(ge=1, le=256)]
     """Number of layers."""
+    source_attention: Literal["bidirectional", "causal"] | None = None
+    """Make a translator, in which source tokens attend to the whole source, or only to earlier source tokens. Without,
+    the model is a language model of text without translations."""
     tied_embeddings: Literal["all", "input"] = "all"
     """`all`: embeddings and output layer share one matrix; `input`: the output layer has its own."""
 
     output: ClassVar[SoftmaxOutput] = SoftmaxOutput()
     has_attention: ClassVar[bool] = False
+
+    @property
+    def reads_source(self) -> bool:
+        """Whether the model translates; otherwise it is a language model."""
+        return self.source_attention is not None
 
 
 class RnnSettings(PresetSection):

@@ -24,6 +24,7 @@ from nmt_cli.recipe.training.objectives import Probability as Probability
 from nmt_cli.recipe.training.objectives import RDropSettings as RDropSettings
 from nmt_cli.recipe.training.objectives import ScheduledSampling as ScheduledSampling
 from nmt_cli.recipe.training.objectives import SimCutSettings as SimCutSettings
+from nmt_cli.recipe.training.objectives import Weight
 from nmt_cli.recipe.training.objectives import WordDropout as WordDropout
 
 
@@ -166,6 +167,9 @@ class Training(Section):
     """Precision of computation; parameters are always kept in fp32."""
     label_smoothing: Rate = 0.1
     """Probability mass spread evenly over the vocabulary (Szegedy et al. 2016)."""
+    source_loss: Weight = 0.0
+    """Weight of the loss of source tokens, for a decoder-only translator with `source_attention: causal`, which then
+    learns to predict them, too. Validation does not count it."""
     mixing: Mixing = Mixing()
     augmentation: Augmentation | None = None
     subword_sampling: SubwordSampling | None = None

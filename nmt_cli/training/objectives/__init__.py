@@ -10,7 +10,7 @@ from nmt_cli.training.objectives.regularized import RegularizedObjective
 
 def build_objective(settings: Training, model: Model, unk: int) -> Objective:
     """Return the objective of a recipe; `unk` stands for dropped words."""
-    model.recompute = settings.gradient_checkpointing
+    model.recompute, model.predicts_source = settings.gradient_checkpointing, settings.source_loss > 0
     if model.capabilities.blank is not None:
         return CtcObjective(model, settings.label_smoothing, settings.word_dropout.source, settings.glancing)
     is_plain = (
@@ -21,5 +21,5 @@ def build_objective(settings: Training, model: Model, unk: int) -> Objective:
         and settings.coverage_loss is None
     )
     if is_plain:
-        return CrossEntropyObjective(model, settings.label_smoothing)
+        return CrossEntropyObjective(model, settings.label_smoothing, settings.source_loss)
     return RegularizedObjective(model, settings, unk)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nmt_cli.data.batches import Batch
-from nmt_cli.models.contract import DecoderOutput, Model, OutputPositions
+from nmt_cli.models.contract import DecoderOutput, EncoderOutput, Model, OutputPositions
 from nmt_cli.models.kernels import at_least_fp32
 from nmt_cli.training.objectives.objective import (
     LogitsLoss,
@@ -23,22 +23,46 @@ from nmt_cli.training.objectives.objective import (
 
 
 class CrossEntropyObjective(Objective):
-    """Label-smoothed cross-entropy (Szegedy et al. 2016) in nats, summed over the labelled positions."""
+    """Label-smoothed cross-entropy (Szegedy et al. 2016) in nats, summed over the labelled positions.
 
-    def __init__(self, model: Model, label_smoothing: float) -> None:
+    In training, that of the source tokens may be added, of a model that reads the source as a prefix.
+    """
+
+    def __init__(self, model: Model, label_smoothing: float, source_weight: float = 0.0) -> None:
+        """`source_weight` is that of the loss of source tokens."""
         super().__init__(model)
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.source_weight = label_smoothing, source_weight
 
     def forward(self, batch: Batch) -> LossOutput:
-        output = self.model.decode(self.model.encode(inputs_of(batch)), decoder_input_of(batch))
+        encoder_output = self.model.encode(inputs_of(batch))
+        output, values = self.model.decode(encoder_output, decoder_input_of(batch)), dict[str, Tensor]()
         vocabulary_size = self.model.vocabulary.target_size
         criterion = CrossEntropyCriterion(self.label_smoothing if self.training else 0.0, vocabulary_size)
-        return LossOutput(self._loss([output], batch, criterion), batch.target_tokens, {})
+        loss = self._loss([output], batch, criterion)
+        if self.training and self.source_weight:
+            values["source_loss"] = self._source_loss(encoder_output, batch)
+            loss = loss + self.source_weight * values["source_loss"]
+        return LossOutput(loss, batch.target_tokens, {name: value.detach() for name, value in values.items()})
 
     def _loss(self, outputs: Sequence[DecoderOutput], batch: Batch, logits_loss: LogitsLoss) -> Tensor:
         """Sum a loss over the labelled positions of a batch, given the outputs of all passes."""
         positions = OutputPositions.from_index(batch.label_positions, batch.decoder_input.size(1))
         return chunked_loss(outputs, chunks_by_position(self.model, positions, batch.labels, logits_loss, len(outputs)))
+
+    def _source_loss(self, encoder_output: EncoderOutput, batch: Batch, num_passes: int = 1) -> Tensor:
+        """Sum the loss of each source token but the first, eos included; the mean of all passes."""
+        assert encoder_output.prefix is not None, "the model reads the source as a prefix"
+        prefixes, (batch_size, length) = encoder_output.prefix.chunk(num_passes), batch.source.shape
+        indices = torch.arange(batch_size * length, device=batch.source.device).view(batch_size, length)
+        positions = OutputPositions.from_index(indices[:, :-1].flatten(), length)
+        labels = batch.source[:, 1:].flatten()
+        criterion = CrossEntropyCriterion(self.label_smoothing, self.model.vocabulary.target_size)
+        if not len(labels):
+            return encoder_output.prefix.hidden_states.new_zeros(())
+        losses = [
+            chunked_loss([each], chunks_by_position(self.model, positions, labels, criterion)) for each in prefixes
+        ]
+        return torch.stack(losses).mean()
 
 
 @dataclass(frozen=True)

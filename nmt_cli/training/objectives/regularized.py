@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.data.batches import Batch, TokenAlignment
-from nmt_cli.models.contract import DecoderOutput, Model
+from nmt_cli.models.contract import DecoderOutput, EncoderOutput, Model
 from nmt_cli.models.kernels import at_least_fp32
 from nmt_cli.recipe.training import RDropSettings, SimCutSettings, Training
 from nmt_cli.training.objectives.cross_entropy import (
@@ -37,7 +37,7 @@ class RegularizedObjective(CrossEntropyObjective):
     """
 
     def __init__(self, model: Model, settings: Training, unk: int) -> None:
-        super().__init__(model, settings.label_smoothing)
+        super().__init__(model, settings.label_smoothing, settings.source_loss)
         new_criterion, vocabulary_size = _CRITERIA[type(settings.consistency)], model.vocabulary.target_size
         self.criterion = new_criterion(settings.label_smoothing, settings.consistency, vocabulary_size)
         self.num_passes = len(self.criterion.cutoff_rates)
@@ -50,8 +50,11 @@ class RegularizedObjective(CrossEntropyObjective):
     def forward(self, batch: Batch) -> LossOutput:
         if not self.training:
             return super().forward(batch)
-        output, values = self._decode(batch), dict[str, Tensor]()
+        (encoder_output, output), values = self._decode(batch), dict[str, Tensor]()
         loss = self._loss(output.chunk(self.num_passes), batch, self.criterion)
+        if self.source_weight:
+            values["source_loss"] = self._source_loss(encoder_output, batch, self.num_passes)
+            loss = loss + self.source_weight * values["source_loss"]
         attentions = () if output.cross_attention is None else output.cross_attention.chunk(self.num_passes)
         if self.alignment_weight and batch.alignment is not None and attentions:
             each = [alignment_loss(batch.alignment, attention) for attention in attentions]
@@ -63,8 +66,8 @@ class RegularizedObjective(CrossEntropyObjective):
             loss = loss + self.coverage_weight * values["coverage_loss"]
         return LossOutput(loss, batch.target_tokens, {name: value.detach() for name, value in values.items()})
 
-    def _decode(self, batch: Batch) -> DecoderOutput:
-        """Decode all passes over a batch, concatenated along the batch dimension."""
+    def _decode(self, batch: Batch) -> tuple[EncoderOutput, DecoderOutput]:
+        """Encode and decode all passes over a batch, concatenated along the batch dimension."""
         model, num_passes = self.model, self.num_passes
         source_mask = source_token_mask(batch, model.vocabulary.special_tokens.eos)
         target_mask = target_token_mask(batch)
@@ -78,7 +81,8 @@ class RegularizedObjective(CrossEntropyObjective):
             ids = scheduled_sampling(model, encoder_output, ids, target_mask.repeat(num_passes, 1), positions, rate)
         ids = self._drop_words(ids.chunk(num_passes), target_mask, self.word_dropout.target)
         needs_attention = self.coverage_weight > 0 or (self.alignment_weight > 0 and batch.alignment is not None)
-        return model.decode(encoder_output, decoder_input_of(batch, ids, num_passes), attention=needs_attention)
+        target = decoder_input_of(batch, ids, num_passes)
+        return encoder_output, model.decode(encoder_output, target, attention=needs_attention)
 
     def _drop_words(self, passes: Sequence[Tensor], token_mask: Tensor, rate: float) -> Tensor:
         """Drop words from the ids [B,·] of each pass, at the rate of word dropout and at the pass's own."""

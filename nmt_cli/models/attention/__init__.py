@@ -1,31 +1,19 @@
 """Multi-head attention."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from nmt_cli.models.kernels import Linear, dropout
+from nmt_cli.models.attention.products import KeyValues as KeyValues
+from nmt_cli.models.attention.products import (
+    attention,
+    attention_weights,
+    decode_attention,
+    decode_attention_after,
+)
+from nmt_cli.models.kernels import Linear
 from nmt_cli.models.positions import RotaryCache, apply_rotary_emb
-
-AttentionKind = Literal["cross", "encoder", "decoder"]
-"""From target to source, within the source, or within the target."""
-
-
-@dataclass(frozen=True)
-class KeyValues:
-    """What a few queries attend to in a step of search. N is K heads times the number of hypotheses or of sentences."""
-
-    keys: Tensor
-    """[N,d,S]"""
-    values: Tensor
-    """[N,S,d]"""
-    attn_bias: Tensor
-    """[N or 1,q or 1,S], -inf at positions that may not be attended to, else 0 or a bias."""
 
 
 class SelfAttention(nn.Module):
@@ -77,10 +65,33 @@ class SelfAttention(nn.Module):
         """
         return self._attend(*self._project(hidden_states, rotary), attn_mask, is_causal)
 
-    def prefill(self, inputs: Tensor, rotary: RotaryCache | None, attn_mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """As `forward`, causal unless attn_mask is given; also return keys and values [2,B,K,T,d]."""
-        query, key, value = self._project(inputs, rotary)
-        return self._attend(query, key, value, attn_mask, is_causal=attn_mask is None), torch.stack([key, value])
+    def extend(
+        self,
+        hidden_states: Tensor,
+        rotary: RotaryCache | None,
+        attn_mask: Tensor | None,
+        is_causal: bool,
+        prefix: Tensor | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """As `forward`, but attend to a prefix, too; also return new keys and values, [B,K,T,d] each.
+
+        Args:
+            hidden_states: [B,T,D]
+            rotary: Of these positions.
+            attn_mask: [B or 1,1 or H,T,S+T]
+            is_causal: Only without a prefix.
+            prefix: Keys and values [2,B,K,S,d].
+        """
+        query, key, value = self._project(hidden_states, rotary)
+        new = key, value
+        if prefix is not None:
+            key, value = (torch.cat(pair, dim=2) for pair in zip(prefix.unbind(0), new, strict=True))
+        return self._attend(query, key, value, attn_mask, is_causal), new
+
+    def project_kv(self, hidden_states: Tensor, rotary: RotaryCache | None) -> tuple[Tensor, Tensor]:
+        """Return keys and values of the positions, as `extend` does."""
+        _, key, value = self._project(hidden_states, rotary)
+        return key, value
 
     def head_weights(
         self,
@@ -91,9 +102,16 @@ class SelfAttention(nn.Module):
     ) -> Tensor:
         """Return the attention weights [B,H,T,T] of `forward`, without dropout."""
         query, key, _ = self._project(hidden_states, rotary)
-        return _attention_weights(query, key, attn_mask, self.scale, is_causal=is_causal)
+        return attention_weights(query, key, attn_mask, self.scale, is_causal=is_causal)
 
-    def step(self, hidden_states: Tensor, rotary: RotaryCache | None, past: KeyValues, new_kv: Tensor) -> Tensor:
+    def step(
+        self,
+        hidden_states: Tensor,
+        rotary: RotaryCache | None,
+        past: KeyValues,
+        new_kv: Tensor,
+        prefix: KeyValues | None = None,
+    ) -> Tensor:
         """Attend from the newest position of each hypothesis to all positions up to it.
 
         Args:
@@ -101,6 +119,7 @@ class SelfAttention(nn.Module):
             rotary: Of the newest position.
             past: Cached keys and values, including the slot of the newest position.
             new_kv: [2,n,K·d], a view of that slot, written in place.
+            prefix: Keys and values before those, once for all hypotheses of a sentence.
 
         Returns:
             [n,D]
@@ -114,7 +133,10 @@ class SelfAttention(nn.Module):
         query, key_value = projected.split_with_sizes([query_width, projected.size(1) - query_width], dim=1)
         new_kv.copy_(key_value.view(len(key_value), 2, -1).transpose(0, 1))
         query = query.reshape(len(past.keys), -1, self.head_width)
-        attended, _ = decode_attention(query, past, self.scale)
+        if prefix is None:
+            attended, _ = decode_attention(query, past, self.scale)
+        else:
+            attended = decode_attention_after(prefix, query, past, self.scale, self.head_counts[1])
         return self.output(attended.view(len(hidden_states), -1))
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor:
@@ -205,89 +227,7 @@ class CrossAttention(nn.Module):
     def head_weights(self, hidden_states: Tensor, encoder_kv: Tensor, attn_mask: Tensor | None) -> Tensor:
         """Return the attention weights [B,H,T,S] of `forward`, without dropout."""
         query = _split_heads(self.query(hidden_states), self.head_width)
-        return _attention_weights(query, encoder_kv[0], attn_mask, self.scale)
-
-
-@contextmanager
-def recorded_attention(model: nn.Module, kind: AttentionKind) -> Iterator[list[Tensor]]:
-    """Yield a list to which each layer of attention that is called in the context adds its weights [B,H,T,S]."""
-    found = list[Tensor]()
-
-    def record(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
-        assert isinstance(module, SelfAttention | CrossAttention)
-        found.append(module.head_weights(*inputs, **named))
-
-    hooks = [
-        module.register_forward_pre_hook(record, with_kwargs=True)
-        for name, module in model.named_modules()
-        if (isinstance(module, CrossAttention) and kind == "cross")
-        or (isinstance(module, SelfAttention) and name.startswith(f"{kind}."))
-    ]
-    try:
-        yield found
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    *,
-    scale: float,
-    is_causal: bool = False,
-    dropout_p: float = 0.0,
-) -> Tensor:
-    """Dot-product attention, scores times `scale`: [B,H,T,d], [B,K,S,d], [B,K,S,d] → [B,H,T,d], by the fastest kernel.
-
-    attn_mask is true at keys to attend to, or a bias of the scores.
-    On a CPU the backward pass of torch's kernel is many times slower than plain products in bf16, and any dropout sends
-    it to a slow path as well. ONNX has no such kernel.
-    """
-    is_slow = query.device.type == "cpu" and (dropout_p > 0 or query.dtype == torch.bfloat16)
-    if is_slow or torch.onnx.is_in_onnx_export():
-        weights = _attention_weights(query, key, attn_mask, scale, is_causal=is_causal)
-        return _weighted_sum(dropout(weights, dropout_p), value)
-    if attn_mask is not None and attn_mask.is_floating_point():
-        attn_mask = attn_mask.to(query.dtype)
-    is_grouped = query.size(1) != key.size(1)
-    return functional.scaled_dot_product_attention(
-        query, key, value, attn_mask, dropout_p=dropout_p, is_causal=is_causal, scale=scale, enable_gqa=is_grouped
-    )
-
-
-def decode_attention(query: Tensor, kv: KeyValues, scale: float) -> tuple[Tensor, Tensor]:
-    """Attention of a few queries, without gradients: [N,q,d] → [N,q,d], and its weights [N,q,S].
-
-    For these sizes plain products are faster than torch's kernel.
-    """
-    weights = torch.baddbmm(kv.attn_bias, query, kv.keys, alpha=scale).softmax(-1)
-    return torch.bmm(weights, kv.values), weights
-
-
-def _attention_weights(
-    query: Tensor, key: Tensor, attn_mask: Tensor | None, scale: float, *, is_causal: bool = False
-) -> Tensor:
-    """Attention weights [B,H,T,S]."""
-    batch, heads, length, width = query.shape
-    # The query heads of a group become more queries to their one key head.
-    query = (query * scale).reshape(batch, key.size(1), -1, width)
-    scores = (query @ key.transpose(2, 3)).view(batch, heads, length, -1)
-    if attn_mask is not None:
-        is_bias = attn_mask.is_floating_point()
-        scores = scores + attn_mask if is_bias else scores.masked_fill(~attn_mask, -torch.inf)
-    if is_causal:
-        causal_bias = torch.full((length, length), -torch.inf, dtype=scores.dtype, device=scores.device).triu(1)
-        scores = scores + causal_bias
-    return scores.softmax(-1)
-
-
-def _weighted_sum(weights: Tensor, value: Tensor) -> Tensor:
-    """Sum values [B,K,S,d] by weights [B,H,T,S] → [B,H,T,d]."""
-    grouped = weights.reshape(value.size(0), value.size(1), -1, value.size(2))
-    return (grouped @ value).view(*weights.shape[:3], -1)
+        return attention_weights(query, encoder_kv[0], attn_mask, self.scale)
 
 
 def _split_heads(projected: Tensor, head_width: int) -> Tensor:
