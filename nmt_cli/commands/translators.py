@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from nmt_cli import console
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, TranslateOptions
-from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.errors import ModelError, NmtError, RecipeError
 from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.data import Context
-from nmt_cli.recipe.decoding import LengthClass, StepwiseSettings
+from nmt_cli.recipe.decoding import CtcSearchSettings, LengthClass, StepwiseSettings
 from nmt_cli.recipe.model import CtcSettings
 from nmt_cli.text.checks.checker import Checker
 from nmt_cli.text.checks.toxicity import ToxicityCheck
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # a process that only passes options on needs no torch
     from nmt_cli.data.tokenizer import Tokenizer
     from nmt_cli.data.tokenizing.tags import SourceTags
     from nmt_cli.decoding.logits_processors.processor import LogitsProcessor
+    from nmt_cli.decoding.scoring.ngram import NgramModel
     from nmt_cli.decoding.translator import Translator
     from nmt_cli.devices import Precision
 
@@ -94,6 +95,7 @@ def build_translator(loaded: "LoadedModel", options: TranslateOptions, precision
             tags=tags,
             source_eos=config.source_eos,
             processors=_fusion(loaded),
+            ngram_model=_ngram_model(loaded),
             shortlist=open_shortlist(loaded) if uses_shortlist(loaded) else None,
         ),
         options,
@@ -128,6 +130,24 @@ def _fusion(loaded: "LoadedModel") -> "Sequence[LogitsProcessor]":
         )
     prepare_for_inference(replace(found, decoding=loaded.decoding))
     return (LanguageModelFusion(found.model.to(loaded.device).eval(), settings.weight),)
+
+
+def _ngram_model(loaded: "LoadedModel") -> "NgramModel | None":
+    """Return the model of `decoding.ngram_model`, if it is given; ModelError if it is damaged, or of other tokens."""
+    settings = loaded.decoding
+    if not isinstance(settings, CtcSearchSettings) or settings.ngram_model is None:
+        return None
+    from nmt_cli.data.tokenizing.segmenter import WORD_START
+    from nmt_cli.decoding.scoring.arpa import read_arpa
+    from nmt_cli.decoding.scoring.ngram import NgramModel
+
+    target = loaded.tokenizer.target
+    prefix = WORD_START if target.segmenter.name == "word" else ""
+    ids = {entry.removeprefix(prefix): index for index, entry in enumerate(target.entries)}
+    try:
+        return NgramModel(read_arpa(settings.ngram_model), ids, len(target.entries))
+    except NmtError as error:
+        raise ModelError(f"decoding.ngram_model: {error}") from error
 
 
 def source_tags(

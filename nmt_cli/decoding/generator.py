@@ -16,6 +16,7 @@ from nmt_cli.decoding.logits_processors.phrases import unsatisfied_phrases
 from nmt_cli.decoding.logits_processors.processor import LogitsProcessor
 from nmt_cli.decoding.logits_processors.tracker import ContinuationTokens
 from nmt_cli.decoding.scoring import TargetScores, score_targets
+from nmt_cli.decoding.scoring.ngram import NgramModel
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.search.restriction import Restriction
 from nmt_cli.decoding.search.strategies import Strategy
@@ -36,6 +37,8 @@ class GeneratorConfig:
     """Whether the model reads eos after each source; otherwise eos is masked like padding."""
     processors: Sequence[LogitsProcessor] = ()
     """Logits processors of each search, applied last."""
+    ngram_model: NgramModel | None = None
+    """Ranks the prefixes of CTC search as well."""
     shortlist: Shortlist | None = None
     """Restricts the target tokens of each search; None: all of them are possible."""
 
@@ -232,7 +235,9 @@ class Generator:
 
     def _search(self, batch: list[SentenceInput], strategy: Strategy[Any]) -> list[list[Hypothesis]]:
         model, restriction = self.model, None
-        constraints = BatchConstraints(batch, self._suppress_tokens, self._continuations, self.config.processors)
+        constraints = BatchConstraints(
+            batch, self._suppress_tokens, self._continuations, self.config.processors, self.config.ngram_model
+        )
         if self.config.shortlist is not None:
             restriction = Restriction(self.config.shortlist, model, batch, self.device)
             model, constraints = restriction.model, restriction.constraints(constraints)

@@ -187,9 +187,17 @@ class CtcSearchSettings(SearchSettings):
     length_penalty: Annotated[float, Field(ge=-10, le=10)] = 0.0
     """Rank translations by log-probability / length^length_penalty. A larger value prefers longer translations."""
 
+    ngram_model: File | None = None
+    """An n-gram language model in the ARPA format, over the model's target tokens, plain or compressed. Prefix beam
+    search adds its log-probability of each token, and of eos. Not used by validation in training."""
+    ngram_weight: Annotated[float, Field(gt=0, le=10)] = 0.5
+    """Weight of the log-probabilities of `ngram_model`."""
+
     search: ClassVar[SearchKind] = "ctc"
 
     def conflicts(self) -> Conflicts:
+        if self.ngram_model is not None and self.beam_size == 1:
+            yield "ngram_model", "needs prefix beam search; set beam_size to 2 or more"
         if self.n_best > self.beam_size:
             yield "n_best", f"{self.n_best} is more than beam_size, {self.beam_size}; set a larger beam_size as well"
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from toy_model import save_toy_model
 
 from nmt_cli import api
 from nmt_cli.api.translator import LoadedTranslator
 from nmt_cli.cli.check import check
 from nmt_cli.commands.export import export
 from nmt_cli.commands.loading import load_model
-from nmt_cli.decoding.requests import Request
+from nmt_cli.commands.translators import open_translator
+from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.errors import ModelError, NmtError, RecipeError
 from nmt_cli.recipe.decoding import CtcSearchSettings
 
@@ -75,6 +77,42 @@ def test_pairs_longer_than_the_upsampled_source_are_counted(folder: Path, capsys
     messages = list[str]()
     api.preprocess("recipe.yaml", on_message=messages.append)
     assert [message for message in messages if "data.train.words: less than 0.1 % of the targets (1) have" in message]
+
+
+def write_arpa(path: Path, log_probs: dict[str, float]) -> None:
+    lines = [f"{value}\t{token}" for token, value in log_probs.items()]
+    path.write_text("\n".join(["\\data\\", f"ngram 1={len(lines)}", "", "\\1-grams:", *lines, "\\end\\", ""]))
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """A CTC model with random weights."""
+    sizes = {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+    return save_toy_model(tmp_path / "model", model={"architecture": "ctc", **sizes}, check=False)
+
+
+def translated(model: Path, path: Path, *settings: str) -> str:
+    settings = ("beam_size=4", f"ngram_model={path}", *settings)
+    translator = open_translator(TranslateOptions((model,), tuple(f"decoding.{each}" for each in settings)))
+    (found,) = translator.translate([Request("one two three")])
+    return found.best.text
+
+
+def test_ngram_model_decides_between_tokens_that_are_equally_good(toy: Path, tmp_path: Path) -> None:
+    entries = load_model(toy).tokenizer.target.entries
+    for favourite in ("o", "t"):
+        write_arpa(tmp_path / "lm.arpa", {entry: -0.1 if entry == favourite else -9.0 for entry in entries})
+        assert set(translated(toy, tmp_path / "lm.arpa", "ngram_weight=10")) == {favourite}
+
+
+def test_unusable_ngram_models_are_refused_in_one_line(toy: Path, tmp_path: Path) -> None:
+    write_arpa(tmp_path / "other.arpa", {"unheard-of": -1.0})
+    (tmp_path / "damaged.arpa").write_text("\\data\\\n")
+    for name in ("other.arpa", "damaged.arpa", "missing.arpa"):
+        with pytest.raises(ModelError, match=r"^decoding\.ngram_model: [^\n]*$"):
+            translated(toy, tmp_path / name)
+    with pytest.raises(RecipeError, match=r"ngram_model: needs prefix beam search"):
+        translated(toy, tmp_path / "other.arpa", "beam_size=1")
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def save_toy_model(
     **decoding: object,
 ) -> Path:
     """A model of one layer that says something for each line; further keys are settings of decoding."""
-    corpus = {"toy": {"source": "toy", "target": "toy"}}
+    corpus, is_ctc = {"toy": {"source": "toy", "target": "toy"}}, model["architecture"] == "ctc"
     recipe = Recipe.model_validate(
         {
             "run": str(folder),
@@ -50,7 +50,7 @@ def save_toy_model(
             },
             "tokenizer": {"vocabulary_size": 28 + len(tags), "byte_fallback": False},
             "model": {**model, "tied_embeddings": tying},
-            "decoding": {"beam_size": 1, "max_length_ratio": 1.0, **decoding},
+            "decoding": {"beam_size": 1, **({} if is_ctc else {"max_length_ratio": 1.0}), **decoding},
         }
     )
     lines = [f"{one} {other}" for one in WORDS for other in WORDS]

@@ -16,6 +16,7 @@ from nmt_cli.decoding.logits_processors.processor import (
     SuppressTokens,
 )
 from nmt_cli.decoding.logits_processors.tracker import ContinuationTokens
+from nmt_cli.decoding.scoring.ngram import NgramModel
 from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.recipe.decoding import StepwiseSettings
 
@@ -31,6 +32,8 @@ class BatchConstraints:
     continuations: ContinuationTokens = field(default_factory=ContinuationTokens)
     processors: Sequence[LogitsProcessor] = ()
     """Further processors, applied last."""
+    ngram_model: NgramModel | None = None
+    """Ranks the prefixes of CTC search as well."""
 
 
 def build_processors(

@@ -7,17 +7,20 @@ is the sum over all of its alignments.
 - `best_paths` takes the best token at each position. That is the most probable alignment, and nearly always one of the
   most probable translation.
 - `prefix_beam_search` (Graves & Jaitly 2014; Hannun et al. 2014) reads one position after another, and keeps the
-  prefixes of translations whose alignments are together the most probable.
+  prefixes of translations whose alignments are together the most probable. An n-gram language model, if there is one,
+  adds its weighted log-probability of each token when a prefix is extended, and that of eos at the end.
 """
 
 from dataclasses import dataclass
 from itertools import compress
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from nmt_cli.decoding.scoring.ctc import ctc_log_probabilities, output_log_probs
+from nmt_cli.decoding.scoring.ngram import NgramModel
 from nmt_cli.decoding.search.hypotheses import Hypothesis, best_first, normalize_score
 from nmt_cli.models.contract import Model, ModelInputs
 from nmt_cli.recipe.decoding import CtcSearchSettings
@@ -30,11 +33,16 @@ _NONE = -1
 
 @torch.inference_mode()
 def ctc_search(
-    model: Model, inputs: ModelInputs, settings: CtcSearchSettings, suppress_tokens: Tensor
+    model: Model,
+    inputs: ModelInputs,
+    settings: CtcSearchSettings,
+    suppress_tokens: Tensor,
+    ngram_model: NgramModel | None = None,
 ) -> list[list[Hypothesis]]:
     """Return the `n_best` translations of each sentence, best first. None is empty if any other is possible.
 
-    Their log-probabilities are exact. There are none only if the model's logits are not finite.
+    Their log-probabilities are exact, and without those of an n-gram model, which are part of the score. There are none
+    only if the model's logits are not finite.
 
     Args:
         suppress_tokens: [n], ids that are never generated.
@@ -47,13 +55,18 @@ def ctc_search(
         if settings.beam_size == 1:
             candidates = [[tokens] for tokens in best_paths(allowed, blank)]
         else:
-            candidates = prefix_beam_search(allowed, blank, settings.beam_size)
-        found += _rank(log_probs, candidates, blank, settings)
+            ngrams = None if ngram_model is None else NgramScores(ngram_model, settings.ngram_weight, len(allowed))
+            candidates = prefix_beam_search(allowed, blank, settings.beam_size, ngrams)
+        found += _rank(log_probs, candidates, blank, settings, ngram_model)
     return found
 
 
 def _rank(
-    log_probs: Tensor, candidates: list[list[tuple[int, ...]]], blank: int, settings: CtcSearchSettings
+    log_probs: Tensor,
+    candidates: list[list[tuple[int, ...]]],
+    blank: int,
+    settings: CtcSearchSettings,
+    ngram_model: NgramModel | None,
 ) -> list[list[Hypothesis]]:
     """Return the best candidates of each sentence, by their exact log-probabilities."""
     ranked: list[list[Hypothesis]] = [[] for _ in candidates]
@@ -63,7 +76,8 @@ def _rank(
         targets = [candidates[row][rank] for row in rows]
         for row, tokens, value in zip(rows, targets, ctc_log_probabilities(chosen, targets, blank), strict=True):
             if value > -torch.inf:  # false for NaN, too
-                score = normalize_score(value, len(tokens) + 1, settings.length_penalty)
+                bonus = 0.0 if ngram_model is None else settings.ngram_weight * ngram_model.score(tokens)
+                score = normalize_score(value + bonus, len(tokens) + 1, settings.length_penalty)
                 ranked[row].append(Hypothesis(tokens, value, score))
     return [best_first(hypotheses)[: settings.n_best] for hypotheses in ranked]
 
@@ -86,7 +100,32 @@ def best_paths(log_probs: Tensor, blank: int) -> list[tuple[int, ...]]:
     return [tuple(compress(row, kept)) for row, kept in zip(paths.tolist(), is_kept.tolist(), strict=True)]
 
 
-def prefix_beam_search(log_probs: Tensor, blank: int, beam_size: int) -> list[list[tuple[int, ...]]]:
+class NgramScores:
+    """The weighted log-probabilities that an n-gram model gives the tokens after each prefix."""
+
+    def __init__(self, model: NgramModel, weight: float, num_sentences: int) -> None:
+        self._model, self._weight = model, weight
+        self._states = [[model.start] for _ in range(num_sentences)]
+
+    def log_probs(self, device: torch.device) -> Tensor:
+        """Return the weighted log-probabilities [B,k,V+1] of the token after each prefix; eos last."""
+        rows = np.stack([[self._model.log_probs(state) for state in states] for states in self._states])
+        return self._weight * torch.from_numpy(rows).to(device)
+
+    def advance(self, parents: Tensor, tokens: Tensor) -> None:
+        """Go on with prefixes that are given by the indices [B,k] of earlier ones, and their new tokens or _NONE."""
+        self._states = [
+            list(map(self._next, [states[parent] for parent in of_parents], of_tokens))
+            for states, of_parents, of_tokens in zip(self._states, parents.tolist(), tokens.tolist(), strict=True)
+        ]
+
+    def _next(self, state: tuple[int, ...], token: int) -> tuple[int, ...]:
+        return state if token == _NONE else self._model.next_state(state, token)
+
+
+def prefix_beam_search(
+    log_probs: Tensor, blank: int, beam_size: int, ngrams: NgramScores | None = None
+) -> list[list[tuple[int, ...]]]:
     """Return at most `beam_size` translations of each sentence, the best that the search finds, best first.
 
     They are the most probable ones if the beam keeps every prefix. The empty translation is left out if there are
@@ -94,19 +133,29 @@ def prefix_beam_search(log_probs: Tensor, blank: int, beam_size: int) -> list[li
 
     Args:
         log_probs: [B,T,V]
+        ngrams: At the start; its weighted log-probabilities count as well.
     """
     # The k best continuations of a prefix are among the 2·k best tokens: up to k - 1 others lead to prefixes that exist
-    # already, and its own last token costs more than usual.
-    num_tokens = min(2 * beam_size, log_probs.size(2) - 1)
+    # already, and its own last token costs more than usual. An n-gram model may prefer any token.
+    num_tokens = log_probs.size(2) - 1
+    num_tokens = min(2 * beam_size, num_tokens) if ngrams is None else num_tokens
     values, tokens = _without(log_probs, blank).topk(num_tokens)
     prefixes = _Prefixes.empty(log_probs)
     parents, added = list[Tensor](), list[Tensor]()
     for position in range(log_probs.size(1)):
-        best = tokens[:, position], values[:, position]
-        prefixes, parent, token = prefixes.advance(log_probs[:, position], blank, *best, beam_size)
+        best, of_ngrams = (tokens[:, position], values[:, position]), log_probs.new_zeros(1, 1, 1)
+        if ngrams is not None:
+            of_all = ngrams.log_probs(log_probs.device)
+            of_ngrams = of_all.gather(2, best[0].unsqueeze(1).expand(-1, of_all.size(1), -1))
+        prefixes, parent, token = prefixes.advance(log_probs[:, position], blank, *best, of_ngrams, beam_size)
+        if ngrams is not None:
+            ngrams.advance(parent, token)
         parents.append(parent)
         added.append(token)
-    order = prefixes.total.argsort(1, descending=True)
+    scores = prefixes.total + prefixes.bonus
+    if ngrams is not None:
+        scores = scores + ngrams.log_probs(log_probs.device)[:, :, -1]
+    order = scores.argsort(1, descending=True)
     columns, index = list[Tensor](), order
     for parent, token in zip(reversed(parents), reversed(added), strict=True):
         columns.append(token.gather(1, index))
@@ -131,19 +180,21 @@ class _Prefixes:
     """[B,k], log-probability of the alignments that end in blank. Only after those, an equal token is a new one."""
     after_token: Tensor
     """[B,k], log-probability of the alignments that end in the last token."""
+    bonus: Tensor
+    """[B,k], weighted log-probability of an n-gram model; 0 without one."""
 
     @classmethod
     def empty(cls, log_probs: Tensor) -> "_Prefixes":
         certain = log_probs.new_zeros(len(log_probs), 1)
         zeros = torch.zeros_like(certain, dtype=torch.long)
-        return cls(zeros + _NONE, zeros, certain, torch.full_like(certain, -torch.inf))
+        return cls(zeros + _NONE, zeros, certain, torch.full_like(certain, -torch.inf), torch.zeros_like(certain))
 
     @property
     def total(self) -> Tensor:
         return torch.logaddexp(self.after_blank, self.after_token)
 
     def advance(
-        self, log_probs: Tensor, blank: int, tokens: Tensor, values: Tensor, beam_size: int
+        self, log_probs: Tensor, blank: int, tokens: Tensor, values: Tensor, of_ngrams: Tensor, beam_size: int
     ) -> "tuple[_Prefixes, Tensor, Tensor]":
         """Read a position. Return the best prefixes, the index of each among the old ones [B,k], and its new token.
 
@@ -152,6 +203,7 @@ class _Prefixes:
         Args:
             log_probs: [B,V] of the position.
             tokens: [B,n], the best tokens, and `values`, their log-probabilities.
+            of_ngrams: [B,k,n], the weighted log-probabilities of an n-gram model for them, or [1,1,1], zero.
         """
         last, total, num_tokens = self.last, self.total, tokens.size(1)
         last_log_probs = log_probs.gather(1, last.clamp(min=0))
@@ -165,16 +217,18 @@ class _Prefixes:
         after_blank = total + log_probs[:, blank, None]
         after_token = torch.logaddexp(self.after_token + last_log_probs, joining)
         scores = torch.cat([torch.logaddexp(after_blank, after_token), added.flatten(1)], dim=1)
-        best = scores.topk(min(beam_size, scores.size(1)))
-        is_new, index = best.indices >= last.size(1), (best.indices - last.size(1)).clamp(min=0)
-        parent = torch.where(is_new, index // num_tokens, best.indices)
+        bonuses = torch.cat([self.bonus, (self.bonus[:, :, None] + of_ngrams).expand_as(added).flatten(1)], dim=1)
+        best = (scores + bonuses).topk(min(beam_size, scores.size(1))).indices
+        is_new, index = best >= last.size(1), (best - last.size(1)).clamp(min=0)
+        parent, values = torch.where(is_new, index // num_tokens, best), scores.gather(1, best)
         token = torch.where(is_new, tokens.gather(1, index % num_tokens), _NONE)
         hashes = self.hashes.gather(1, parent)
         prefixes = _Prefixes(
-            torch.where(is_new, token, last.gather(1, parent)).masked_fill(best.values == -torch.inf, _NONE),
+            torch.where(is_new, token, last.gather(1, parent)).masked_fill(values == -torch.inf, _NONE),
             torch.where(is_new, _extended(hashes, token), hashes),
             after_blank.gather(1, parent).masked_fill(is_new, -torch.inf),
-            torch.where(is_new, best.values, after_token.gather(1, parent)),
+            torch.where(is_new, values, after_token.gather(1, parent)),
+            bonuses.gather(1, best),
         )
         return prefixes, parent, token
 

@@ -206,7 +206,7 @@ class CtcStrategy(Strategy[CtcSearchSettings]):
         assert inputs.ids is not None
         unused = set(constraints.suppress_tokens) | {model.vocabulary.special_tokens.eos}
         suppress_tokens = torch.tensor(sorted(unused - {model.capabilities.blank}), device=inputs.ids.device)
-        return ctc_search(model, inputs, self.settings, suppress_tokens)
+        return ctc_search(model, inputs, self.settings, suppress_tokens, constraints.ngram_model)
 
     def num_hypotheses(self, sentence: SentenceInput) -> int:
         return self.settings.beam_size

@@ -6,9 +6,12 @@ import math
 import pytest
 import torch
 from ctc_oracle import BLANK, TableCtc, collapse, probabilities, random_log_probs
+from ngram_oracle import IDS, log_probability, random_arpa
 
-from nmt_cli.decoding.generator import Generator
-from nmt_cli.decoding.search.ctc import best_paths, prefix_beam_search
+from nmt_cli.decoding.generator import Generator, GeneratorConfig
+from nmt_cli.decoding.scoring.arpa import ArpaModel
+from nmt_cli.decoding.scoring.ngram import NgramModel
+from nmt_cli.decoding.search.ctc import NgramScores, best_paths, prefix_beam_search
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.search.strategies import build_strategy
 from nmt_cli.decoding.sentences import SentenceInput
@@ -18,6 +21,7 @@ from nmt_cli.recipe.decoding import BeamSettings, CtcSearchSettings
 ALL = 1000
 """A beam that keeps every prefix."""
 EOS = 3
+PLAIN = GeneratorConfig()
 
 
 def is_allowed(tokens: tuple[int, ...]) -> bool:
@@ -26,11 +30,16 @@ def is_allowed(tokens: tuple[int, ...]) -> bool:
 
 
 def search(
-    model: TableCtc, *sources: int, beam_size: int = 1, suppress: tuple[int, ...] = (BLANK,), **changes: object
+    model: TableCtc,
+    *sources: int,
+    beam_size: int = 1,
+    suppress: tuple[int, ...] = (BLANK,),
+    config: GeneratorConfig = PLAIN,
+    **changes: object,
 ) -> list[list[Hypothesis]]:
     """Search for the translations of sources of these lengths, eos included."""
     settings = CtcSearchSettings.model_validate({"strategy": "ctc", "beam_size": beam_size, **changes})
-    generator = Generator(model, suppress, torch.device("cpu"))
+    generator = Generator(model, suppress, torch.device("cpu"), config)
     sentences = [SentenceInput(line, [4] * (length - 1)) for line, length in enumerate(sources, 1)]
     return generator.search(sentences, build_strategy(settings))
 
@@ -71,7 +80,9 @@ def test_pruned_prefix_beam_search_equals_a_plain_one(beam_size: int) -> None:
     assert found == [plain_prefix_beam_search(row.tolist(), beam_size) for row in log_probs]
 
 
-def plain_prefix_beam_search(rows: list[list[float]], beam_size: int) -> list[tuple[int, ...]]:
+def plain_prefix_beam_search(
+    rows: list[list[float]], beam_size: int, arpa: ArpaModel | None = None
+) -> list[tuple[int, ...]]:
     """Prefix beam search by dictionaries, as in the literature: every token extends every prefix."""
     beams = {(): (1.0, 0.0)}  # of the alignments that end in blank, and of the others
     for row in rows:
@@ -86,8 +97,15 @@ def plain_prefix_beam_search(rows: list[list[float]], beam_size: int) -> list[tu
                     new[1] += blank * math.exp(row[symbol])
                 else:
                     new[1] += (blank + token) * math.exp(row[symbol])
-        best = sorted(following, key=lambda prefix: sum(following[prefix]), reverse=True)[:beam_size]
+        scores = {
+            prefix: sum(each) * math.exp(0.7 * log_probability(arpa, prefix, ends=False) if arpa else 0)
+            for prefix, each in following.items()
+        }
+        best = sorted(following, key=scores.__getitem__, reverse=True)[:beam_size]
         beams = {prefix: (following[prefix][0], following[prefix][1]) for prefix in best}
+    if arpa is not None:
+        scores = {prefix: math.log(sum(each)) + 0.7 * log_probability(arpa, prefix) for prefix, each in beams.items()}
+        beams = {prefix: beams[prefix] for prefix in sorted(beams, key=scores.__getitem__, reverse=True)}
     return list(filter(None, beams)) or list(beams)
 
 
@@ -131,6 +149,40 @@ def test_blank_sentence_probability_still_gives_a_translation() -> None:
     for beam_size in (1, 3):
         (found,) = search(TableCtc(table.log_softmax(-1)), 4, beam_size=beam_size)
         assert found[0].tokens
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ngram_model_ranks_all_translations_by_the_weighted_sum(seed: int) -> None:
+    log_probs, arpa = random_log_probs(seed, 2, 4, 4), random_arpa(seed)
+    model = NgramModel(arpa, IDS, 4)
+    found = prefix_beam_search(log_probs, BLANK, ALL, NgramScores(model, 0.7, 2))
+    for row, translations in zip(log_probs, found, strict=True):
+        known = probabilities(row)
+        del known[()]
+        scores = {each: math.log(known[each]) + 0.7 * log_probability(arpa, each) for each in known}
+        assert translations == sorted(scores, key=scores.__getitem__, reverse=True)
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 3, 5])
+def test_pruned_search_with_an_ngram_model_equals_a_plain_one(beam_size: int) -> None:
+    log_probs, arpa = random_log_probs(3, 8, 7, 4, scale=1.5), random_arpa(5)
+    found = prefix_beam_search(log_probs, BLANK, beam_size, NgramScores(NgramModel(arpa, IDS, 4), 0.7, 8))
+    assert found == [plain_prefix_beam_search(row.tolist(), beam_size, arpa) for row in log_probs]
+
+
+def test_ngram_model_changes_the_score_but_not_the_log_probability() -> None:
+    table, arpa = TableCtc(random_log_probs(6, 4, 4)), random_arpa(2)
+    config = GeneratorConfig(ngram_model=NgramModel(arpa, IDS, 4))
+    settings = {"beam_size": ALL, "n_best": 5, "ngram_model": "lm.arpa", "ngram_weight": 2.0, "length_penalty": 1.0}
+    (found,) = search(table, 4, config=config, **settings)
+    known = probabilities(table.table)
+    scores = {
+        each: (math.log(known[each]) + 2.0 * log_probability(arpa, each)) / (len(each) + 1)
+        for each in filter(is_allowed, known)
+    }
+    assert [each.tokens for each in found] == sorted(scores, key=scores.__getitem__, reverse=True)[:5]
+    assert [each.score for each in found] == pytest.approx([scores[each.tokens] for each in found], abs=1e-4)
+    assert [each.log_probability for each in found] == pytest.approx([math.log(known[each.tokens]) for each in found])
 
 
 def test_damaged_model_is_reported() -> None:
