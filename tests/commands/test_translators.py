@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -65,3 +66,24 @@ def test_mbr_decoding_is_wired(model: Path) -> None:
         assert scores == sorted(scores, reverse=True)
         assert all(0 <= score <= 100 for score in scores)
         assert all(found.log_probability < 0 for found in translation.hypotheses)
+
+
+def test_added_toxicity_is_a_problem_of_a_translation(tmp_path: Path) -> None:
+    toy, letters = save_toy_model(tmp_path / "toy"), tuple(f"*{letter}*" for letter in "efghinorstuvwx")
+    translations = open_translator(TranslateOptions((toy,), toxic_words=letters)).translate([Request("six")])
+    assert [{each.problem for each in found.problems} >= {"toxicity"} for found in translations] == [True]
+    given = TranslateOptions((toy,), toxic_words=letters, source_toxic_words=("six",))
+    (found,) = open_translator(given).translate([Request("six")])
+    assert "toxicity" not in {each.problem for each in found.problems}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"toxic_words": ("a",), "overrides": ("decoding.check=false",)}, r"^--toxic-words: .*--no-check"),
+        ({"source_toxic_words": ("a",)}, r"^--source-toxic-words: requires --toxic-words"),
+    ],
+)
+def test_lists_of_toxic_words_without_effect_are_refused(model: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        open_translator(TranslateOptions((model,), **{"overrides": ("decoding.check=true",), **options}))
