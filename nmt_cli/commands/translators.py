@@ -141,6 +141,8 @@ def _ngram_model(loaded: "LoadedModel") -> "NgramModel | None":
     from nmt_cli.decoding.scoring.arpa import read_arpa
     from nmt_cli.decoding.scoring.ngram import NgramModel
 
+    if settings.ngram_model.exists() and not settings.ngram_model.is_file():
+        raise ModelError(f"decoding.ngram_model: {settings.ngram_model}: is not a regular file")
     target = loaded.tokenizer.target
     prefix = WORD_START if target.segmenter.name == "word" else ""
     ids = {entry.removeprefix(prefix): index for index, entry in enumerate(target.entries)}

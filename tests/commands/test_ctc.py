@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,7 +109,8 @@ def test_ngram_model_decides_between_tokens_that_are_equally_good(toy: Path, tmp
 def test_unusable_ngram_models_are_refused_in_one_line(toy: Path, tmp_path: Path) -> None:
     write_arpa(tmp_path / "other.arpa", {"unheard-of": -1.0})
     (tmp_path / "damaged.arpa").write_text("\\data\\\n")
-    for name in ("other.arpa", "damaged.arpa", "missing.arpa"):
+    os.mkfifo(tmp_path / "pipe.arpa")
+    for name in ("other.arpa", "damaged.arpa", "missing.arpa", "pipe.arpa"):
         with pytest.raises(ModelError, match=r"^decoding\.ngram_model: [^\n]*$"):
             translated(toy, tmp_path / name)
     with pytest.raises(RecipeError, match=r"ngram_model: needs prefix beam search"):
