@@ -1,12 +1,12 @@
 """The commands of the guide to control run as shown, and lengths, tags and lists have the effect that it describes."""
 
 import json
-import os
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from guide_commands import add_nmt, run
 
 from nmt_cli.text.terms import MAX_TERM_LENGTH, MAX_TERMS
 
@@ -62,22 +62,11 @@ def project(tmp_path_factory: pytest.TempPathFactory, fast_python: Path) -> Path
         "toxic.en": ["fool*"],
     }.items():
         (folder / path).write_text("".join(f"{line}\n" for line in lines))
-    (folder / "nmt").write_text(f'#!/bin/sh\nexec {fast_python} -m nmt_cli "$@"\n')
-    (folder / "nmt").chmod(0o755)
+    add_nmt(folder, fast_python)
     (folder / "polite.yaml").write_text(POLITE + QUICK)
     (folder / "years.yaml").write_text(YEARS + QUICK.lstrip())
     run(folder, "nmt preprocess years.yaml; nmt train years.yaml")
     return folder
-
-
-def run(folder: Path, commands: str) -> str:
-    """Return the output of a shell that stops at the first error."""
-    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
-    found = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands], cwd=folder, env=environment, capture_output=True, text=True
-    )
-    assert found.returncode == 0, f"{commands}\n{found.stderr}"
-    return found.stdout
 
 
 @pytest.mark.slow

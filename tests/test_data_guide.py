@@ -1,7 +1,6 @@
 """The commands of the data guide run and print as shown."""
 
 import json
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from guide_commands import add_nmt, run
 
 from nmt_cli.recipe.filters import Filter
 from nmt_cli.recipe.loading import load_recipe
@@ -26,8 +26,7 @@ Run = tuple[str, str, str]
 def project(tmp_path: Path, fast_python: Path) -> Path:
     """A folder with the recipe and Makefile of the guide."""
     folder = tmp_path
-    (folder / "nmt").write_text(f'#!/bin/sh\nexec {fast_python} -m nmt_cli "$@"\n')
-    (folder / "nmt").chmod(0o755)
+    add_nmt(folder, fast_python)
     (folder / "en-de.yaml").write_text(RECIPE)
     [makefile] = [text for kind, text in BLOCKS if kind == "make"]
     (folder / "Makefile").write_text(makefile)
@@ -40,23 +39,8 @@ def run_all(project: Path) -> list[Run]:
     for (kind, commands), (next_kind, shown) in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True):
         if kind == "sh":
             is_shown = next_kind == "" and f"{commands}```\n\n```\n{shown}" in GUIDE
-            found.append((commands, run(project, commands), shown if is_shown else ""))
+            found.append((commands, run(project, commands, subprocess.STDOUT), shown if is_shown else ""))
     return found
-
-
-def run(folder: Path, commands: str) -> str:
-    """Return the output of a shell that stops at the first error."""
-    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
-    found = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert found.returncode == 0, f"{commands}\n{found.stdout}"
-    return found.stdout
 
 
 @pytest.mark.slow

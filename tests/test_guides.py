@@ -1,11 +1,10 @@
 """The commands of the translation guide run as shown, and the guide covers all options."""
 
-import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
+from guide_commands import add_nmt, run
 from typer.testing import CliRunner
 
 from nmt_cli.cli import app
@@ -40,22 +39,11 @@ def project(tmp_path_factory: pytest.TempPathFactory, fast_python: Path) -> Path
     (folder / "in.en").write_text(SOURCES)
     for path, texts in (("train.en", ENGLISH), ("train.de", GERMAN)):
         (folder / path).write_text("".join(f"{one} {other}.\n" for one in texts for other in texts))
-    (folder / "nmt").write_text(f'#!/bin/sh\nexec {fast_python} -m nmt_cli "$@"\n')
-    (folder / "nmt").chmod(0o755)
+    add_nmt(folder, fast_python)
     for seed, name in enumerate(("en-de", "en-de-2"), 1):
         (folder / f"{name}.yaml").write_text(RECIPE.format(name=name, seed=seed))
         run(folder, f"nmt preprocess {name}.yaml; nmt train {name}.yaml")
     return folder
-
-
-def run(folder: Path, commands: str) -> str:
-    """Return the output of a shell that stops at the first error."""
-    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
-    found = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands], cwd=folder, env=environment, capture_output=True, text=True
-    )
-    assert found.returncode == 0, f"{commands}\n{found.stderr}"
-    return found.stdout
 
 
 @pytest.mark.slow

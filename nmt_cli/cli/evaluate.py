@@ -21,6 +21,7 @@ from nmt_cli.cli.options import (
     SourceToxicWords,
     ToxicWords,
     examples,
+    refuse_ignored,
     terms_in,
 )
 from nmt_cli.errors import RecipeError
@@ -89,7 +90,9 @@ def evaluate(
     if model is None and (hypothesis is None or not references or tests):
         raise RecipeError("give a MODEL, with or without --test NAME, or --hypothesis FILE and --reference FILE")
     if model is None:
-        _refuse_options_of_models({"--robustness": robustness, "--adapter": adapter is not None})
+        refuse_ignored(
+            {"--robustness": robustness, "--adapter": adapter}, "without a MODEL, which translates the test sets"
+        )
     from nmt_cli.commands.evaluate import TranslationFiles, evaluate_files
     from nmt_cli.commands.evaluation_inputs import open_model
     from nmt_cli.commands.model_config import seed_runs
@@ -128,24 +131,15 @@ def _evaluated(
         return evaluate_model(model, names, robustness, console, toxicity)
     from nmt_cli.commands.perplexity import evaluate_language_model  # imports torch, which takes seconds
 
-    for option, is_given in (("robustness", robustness), ("toxic-words", toxicity is not None)):
-        if is_given:
-            raise RecipeError(f"--{option}: requires a model that translates; this is a language model")
+    refuse_ignored({"--robustness": robustness, "--toxic-words": toxicity}, "with a language model")
     return evaluate_language_model(model.model, model.recipe, names, adapter, console)
-
-
-def _refuse_options_of_models(options: dict[str, bool]) -> None:
-    for option, is_given in options.items():
-        if is_given:
-            raise RecipeError(f"{option}: requires a MODEL, which translates the test sets")
 
 
 def _toxicity_check(target_words: Path | None, source_words: Path | None) -> "ToxicityCheck | None":
     from nmt_cli.text.checks.toxicity import ToxicityCheck
 
     if target_words is None:
-        if source_words is not None:
-            raise RecipeError("--source-toxic-words: requires --toxic-words, those of the target language")
+        refuse_ignored({"--source-toxic-words": source_words}, "without --toxic-words")
         return None
     return ToxicityCheck(terms_in(target_words), terms_in(source_words))
 

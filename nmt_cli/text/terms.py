@@ -6,7 +6,7 @@ A term in capitals, such as US, is matched in capitals only, as it is an abbrevi
 In scripts without spaces, each letter is a word, so that a term matches any part of the text.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -101,7 +101,7 @@ def read_terms(path: Path) -> tuple[str, ...]:
     """Read one term per line. Blank lines and lines that begin with `#` are skipped.
 
     Raises:
-        DataError: The file cannot be read, is not UTF-8, or is no list of words.
+        DataError: The file cannot be read, is not UTF-8, or is not a list of words.
     """
     found = dict[str, None]()
     for number, line in enumerate(read_lines(path), 1):
@@ -162,21 +162,21 @@ def _parse(text: str) -> _Term:
     wildcards = _wildcards(text, words)
     fold = _compatible if _is_in_capitals(text) else _folded
     patterns = [
-        _WordPattern(fold(word), wildcards.get(word.start - 1, False), wildcards.get(word.end, False))
+        _WordPattern(fold(word), word.start - 1 in wildcards, word.end in wildcards)
         for word in words
         if word.start not in wildcards
     ]
     return _Term(text, tuple(patterns))
 
 
-def _wildcards(text: str, words: Sequence[Word]) -> Mapping[int, bool]:
+def _wildcards(text: str, words: Sequence[Word]) -> set[int]:
     """Return the positions of the `*` that stand for letters: those beside a word on one side only."""
-    found = {}
+    found = set()
     for word in words:
         if text[word.start : word.end] == _WILDCARD:
             before, after = text[word.start - 1 : word.start], text[word.end : word.end + 1]
             if is_in_word(before) != is_in_word(after) and _WILDCARD not in (before, after):
-                found[word.start] = True
+                found.add(word.start)
     return found
 
 

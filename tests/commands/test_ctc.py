@@ -3,13 +3,11 @@
 import json
 import math
 import os
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import letter_task
 import pytest
-import torch
-import yaml
 from toy_model import save_toy_model
 
 from nmt_cli import api
@@ -19,42 +17,20 @@ from nmt_cli.commands.export import export
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.translators import open_translator
 from nmt_cli.decoding.requests import Request, TranslateOptions
-from nmt_cli.errors import ModelError, NmtError, RecipeError
+from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.recipe.decoding import CtcSearchSettings
 
 SOUNDS = {"a": "A", "b": "B", "c": "", "d": "D", "e": "E A"}
 """The letters of the task and what becomes of them: equal tokens in a row, two of one letter, and none."""
 RECIPE = {
-    "run": "run",
-    "data": {
-        "source_language": "en",
-        "target_language": "de",
-        "prepared": "prepared",
-        "filters": [],
-        "train": {"words": {"source": "train.en", "target": "train.de"}},
-        "valid": {"dev": {"source": "dev.en", "target": "dev.de"}},
-        "test": {"test": {"source": "test.en", "target": "test.de"}},
-    },
-    "tokenizer": {"algorithm": "word", "joint": False, "byte_fallback": False},
-    "model": {
-        "architecture": "ctc",
-        **{"width": 32, "feed_forward": 64, "heads": 2, "encoder_layers": 1, "decoder_layers": 1, "dropout": 0.0},
-    },
-    "training": {
-        "update_tokens": 500,
-        "label_smoothing": 0.0,
-        "optimizer": {"learning_rate": 5e-3},
-        "limits": {"updates": 200},
-        "validation": {"every": 100, "metric": "exact_match"},
-    },
-    "evaluation": {"metrics": ["exact_match"], "resamples": None},
+    **{"tokenizer.joint": False, "tokenizer.byte_fallback": False},
+    **{"model.architecture": "ctc", "model.encoder_layers": 1, "model.decoder_layers": 1},
+    **{"training.limits.updates": 200, "training.validation.every": 100},
 }
 
 
-def pairs(count: int, seed: int) -> Iterator[tuple[str, str]]:
-    rng = random.Random(seed)
-    for _ in range(count):
-        letters = [*rng.choices("abcde", k=rng.randint(1, 6)), "a"]
+def pairs(count: int, seed: int) -> Iterator[letter_task.Pair]:
+    for letters in letter_task.random_letters(count, seed):
         yield " ".join(letters), " ".join(filter(None, map(SOUNDS.__getitem__, letters)))
 
 
@@ -62,11 +38,8 @@ def pairs(count: int, seed: int) -> Iterator[tuple[str, str]]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A recipe and its text in a new working directory. One training pair is too long for the upsampled source."""
     monkeypatch.chdir(tmp_path)
-    for name, count, seed in (("train", 3000, 1), ("dev", 100, 2), ("test", 200, 3)):
-        rows = [*pairs(count, seed), *([("a", "A A A")] if name == "train" else [])]
-        for code, lines in zip(("en", "de"), zip(*rows, strict=True), strict=True):
-            Path(f"{name}.{code}").write_text("".join(f"{line}\n" for line in lines))
-    Path("recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    letter_task.write_text(pairs, extra=[("a", "A A A")])
+    letter_task.write_recipe(RECIPE)
     return tmp_path
 
 
@@ -119,28 +92,20 @@ def test_unusable_ngram_models_are_refused_in_one_line(toy: Path, tmp_path: Path
 
 @pytest.mark.slow
 def test_toy_task_is_learned_and_all_commands_work_or_refuse(folder: Path) -> None:
-    torch.set_num_threads(1)
-    api.preprocess("recipe.yaml")
-    api.train("recipe.yaml")
-    (result,) = api.evaluate("run", ["test"])
-    assert max(result.values.values()) >= 99
+    letter_task.train_and_test()
     sources, expected = zip(*pairs(100, 4), strict=True)
     with api.load_translator("run") as translator:
         found = translator.translate(sources)
-        assert sum(each.best.text == other for each, other in zip(found, expected, strict=True)) >= 98
+        assert letter_task.num_equal(found, expected) >= 98
         wide = translator.translate(sources, beam_size=5, n_best=3)
         assert {len(each.hypotheses) for each in wide} == {3}
-        given = [(each.source, text) for each in wide for text in each.hypotheses if "  " not in text.text]
-        scores = translator.score([(source, text.text) for source, text in given])
-        values = [text.log_probability for _, text in given]
-        assert [each.log_probability for each in scores] == pytest.approx(values, abs=1e-3)
-        assert [math.fsum(each.word_scores) for each in scores] == pytest.approx(values, abs=1e-3)
+        letter_task.check_scores(translator, wide)
         assert translator.score([("a", "A A A")])[0].log_probability == -math.inf
         refuse(translator)
+    texts = [each.best.text for each in found]
     for models, settings in ((["run", "run"], {}), (["run"], {"precision": "int8"})):
         with api.load_translator(*models, **settings) as translator:
-            same = [each.best.text for each in translator.translate(sources)]
-            assert sum(one == each.best.text for one, each in zip(same, found, strict=True)) >= 98
+            assert letter_task.num_equal(translator.translate(sources), texts) >= 98
     with pytest.raises(ModelError, match=r"model\.architecture: ctc"):
         export(Path("run"), "onnx", Path("exported"))
     assert isinstance(load_model(Path("run")).decoding, CtcSearchSettings)
@@ -148,21 +113,15 @@ def test_toy_task_is_learned_and_all_commands_work_or_refuse(folder: Path) -> No
 
 @pytest.mark.slow
 def test_toy_task_is_learned_with_glancing(folder: Path) -> None:
-    torch.set_num_threads(1)
-    settings = {"model.cross_attention": True, "training.glancing": {}}
-    api.preprocess("recipe.yaml", settings=settings)
-    api.train("recipe.yaml", settings=settings)
-    (result,) = api.evaluate("run", ["test"])
-    assert max(result.values.values()) >= 99
+    letter_task.write_recipe({**RECIPE, "model.cross_attention": True, "training.glancing": {}})
+    letter_task.train_and_test()
     sources, expected = zip(*pairs(100, 4), strict=True)
     with api.load_translator("run") as translator:
         found = translator.translate(sources)
-        assert sum(each.best.text == other for each, other in zip(found, expected, strict=True)) >= 98
+        assert letter_task.num_equal(found, expected) >= 98
         wide = translator.translate(sources, beam_size=5)
-        assert sum(one.best.text == other.best.text for one, other in zip(found, wide, strict=True)) >= 98
-        scores = translator.score([(each.source, each.best.text) for each in wide])
-        values = [each.best.log_probability for each in wide]
-        assert [each.log_probability for each in scores] == pytest.approx(values, abs=1e-3)
+        assert letter_task.num_equal(wide, [each.best.text for each in found]) >= 98
+        letter_task.check_scores(translator, wide)
         refuse(translator)
 
 
@@ -176,10 +135,7 @@ def refuse(translator: LoadedTranslator) -> None:
         ({"max_length": 5}, "decoding.max_length"),
         ({"strategy": "beam"}, "decoding.strategy"),
     ):
-        with pytest.raises(NmtError) as caught:
-            translator.translate(["a b"], **settings)
-        assert name in str(caught.value)
-        assert "\n" not in str(caught.value)
+        letter_task.check_refused(translator, settings, name)
     for request in (
         Request("a", prefix="A"),
         Request("a", required=("A",)),

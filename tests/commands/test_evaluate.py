@@ -450,7 +450,7 @@ def test_added_toxicity_of_files(workspace: Workspace, capsys: pytest.CaptureFix
     assert "added toxicity in 0 of 3" in capsys.readouterr().out
     with pytest.raises(RecipeError, match=r"^--source-toxic-words: requires --source"):
         evaluate(**given, source_toxic_words=words)
-    with pytest.raises(RecipeError, match=r"^--source-toxic-words: requires --toxic-words"):
+    with pytest.raises(RecipeError, match=r"^--source-toxic-words: has no effect without --toxic-words"):
         evaluate(**(given | {"toxic_words": None}), source_toxic_words=words)
 
 
