@@ -68,13 +68,19 @@ def with_start(recipe: Recipe, is_new: bool = False) -> Recipe:
         if is_resumed and type(recipe.model) is not type(started.model):
             return recipe  # which is refused, because the run has another model
         started = started.with_value(key, value)
-    for conflict, message in started.conflicts():
-        conflict_key = conflict if isinstance(conflict, str) else dotted_key(conflict)
-        raise RecipeError(f"{conflict_key}: {message} (the model is that of training.start_from: {path})")
+    of_data = ((("data", *_parts(key)), message) for key, message in started.data.conflicts())
+    for conflict, message in (*started.conflicts(), *of_data):
+        raise RecipeError(
+            f"{dotted_key(_parts(conflict))}: {message} (the model is that of training.start_from: {path})"
+        )
     changes_ends = sequence.source_language_last or sequence.target_language_first
     if recipe.training.guided_alignment is not None and changes_ends:
         raise RecipeError(f"training.guided_alignment: is not supported by {path}, whose language tokens end sources")
     return started
+
+
+def _parts(key: str | tuple[str | int, ...]) -> tuple[str | int, ...]:
+    return (key,) if isinstance(key, str) else key
 
 
 def sequence_of(config: ModelConfig) -> SequenceSettings:

@@ -10,8 +10,9 @@ from nmt_cli.decoding.requests import DEFAULT_OPTIONS, TranslateOptions
 from nmt_cli.errors import ModelError, NmtError, RecipeError
 from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.data import Context
-from nmt_cli.recipe.decoding import CtcSearchSettings, LengthClass, StepwiseSettings
+from nmt_cli.recipe.decoding import CtcSearchSettings, StepwiseSettings
 from nmt_cli.recipe.model import CtcSettings
+from nmt_cli.recipe.section import LengthClass
 from nmt_cli.text.checks.checker import Checker
 from nmt_cli.text.checks.toxicity import ToxicityCheck
 
@@ -139,15 +140,16 @@ def _ngram_model(loaded: "LoadedModel") -> "NgramModel | None":
         return None
     from nmt_cli.data.tokenizing.segmenter import WORD_START
     from nmt_cli.decoding.scoring.arpa import read_arpa
-    from nmt_cli.decoding.scoring.ngram import NgramModel
+    from nmt_cli.decoding.scoring.ngram import NgramModel, known_ids
 
-    if settings.ngram_model.exists() and not settings.ngram_model.is_file():
-        raise ModelError(f"decoding.ngram_model: {settings.ngram_model}: is not a regular file")
+    path = settings.ngram_model.path
+    if path.exists() and not path.is_file():
+        raise ModelError(f"decoding.ngram_model: {path}: is not a regular file")
     target = loaded.tokenizer.target
     prefix = WORD_START if target.segmenter.name == "word" else ""
     ids = {entry.removeprefix(prefix): index for index, entry in enumerate(target.entries)}
     try:
-        return NgramModel(read_arpa(settings.ngram_model), ids, len(target.entries))
+        return NgramModel(read_arpa(path, known_ids(ids, len(target.entries))), len(target.entries))
     except NmtError as error:
         raise ModelError(f"decoding.ngram_model: {error}") from error
 

@@ -23,6 +23,8 @@ from nmt_cli.text.checks import TranslationFinding
 
 Check = Callable[[str, str], tuple[TranslationFinding, ...]]
 """Returns the problems of a translation, given source and translation."""
+IsAllowed = Callable[[SentenceInput, str], bool]
+"""Whether a translation of a sentence may replace another one."""
 Decode = Callable[[list[list[int]]], list[str]]
 Search = Callable[[Sequence[SentenceInput], Strategy[Any]], list[list[Hypothesis]]]
 MAX_LOSS = 0.5
@@ -106,7 +108,11 @@ class Repair:
         self._length_penalty, self._retries = strategy.settings.length_penalty, strategy.retries()
 
     def __call__(
-        self, sentences: Sequence[SentenceInput], sources: Sequence[str], results: Sequence[SentenceResult]
+        self,
+        sentences: Sequence[SentenceInput],
+        sources: Sequence[str],
+        results: Sequence[SentenceResult],
+        is_allowed: IsAllowed = lambda sentence, text: True,
     ) -> list[SentenceResult]:
         """Return the results, those with problems replaced by better ones if any were found.
 
@@ -117,6 +123,7 @@ class Repair:
 
         Args:
             sources: The text of each sentence.
+            is_allowed: Other translations are no candidates.
         """
         checked = [
             replace(result, problems=self._check(source, result.hypotheses[0].text))
@@ -125,7 +132,7 @@ class Repair:
         if not any(result.problems for result in checked):
             return checked
         bounds = [token_log_probability(result.hypotheses[0].hypothesis) - MAX_LOSS for result in results]
-        self._retry_masked(sentences, sources, checked, bounds)
+        self._retry_masked(sentences, sources, checked, bounds, is_allowed)
         for strategy in self._retries:
             failing = [index for index, result in enumerate(checked) if result.problems]
             if not strategy.can_force_phrases:
@@ -134,7 +141,8 @@ class Repair:
                 break
             found = decode_hypotheses(self._search([sentences[index] for index in failing], strategy), self._decode)
             for index, others in zip(failing, found, strict=True):
-                candidates = [(self._rescored(each), token_log_probability(each.hypothesis)) for each in others]
+                allowed = [each for each in others if is_allowed(sentences[index], each.text)]
+                candidates = [(self._rescored(each), token_log_probability(each.hypothesis)) for each in allowed]
                 checked[index] = self._better(sources[index], checked[index], candidates, bounds[index])
         return checked
 
@@ -160,6 +168,7 @@ class Repair:
         sources: Sequence[str],
         checked: list[SentenceResult],
         bounds: Sequence[float],
+        is_allowed: IsAllowed,
     ) -> None:
         """Replace results that lost text which should be copied unchanged."""
         lost = [[finding.lost for finding in result.problems if finding.lost] for result in checked]
@@ -174,8 +183,8 @@ class Repair:
         complete = decode_hypotheses([[each.complete] for each in found if each], self._decode)
         remaining = iter(complete)
         for index, masked in zip(failing, found, strict=True):
-            if masked:
-                candidates = [(next(remaining)[0], token_log_probability(masked.masked))]
+            if masked and is_allowed(sentences[index], (candidate := next(remaining)[0]).text):
+                candidates = [(candidate, token_log_probability(masked.masked))]
                 checked[index] = self._better(sources[index], checked[index], candidates, bounds[index])
 
     def _rescored(self, found: DecodedHypothesis) -> DecodedHypothesis:

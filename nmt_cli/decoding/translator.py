@@ -150,12 +150,15 @@ class Translator:
         sources = [line[each.start : each.end] for line, parts in zip(lines, segments, strict=True) for each in parts]
         sentences = with_copies(self.tokenizer, sentences, sources, is_needed=self._replaces_unknown)
         found, n_best = self._search_sentences(sentences, sources, on_progress), self.settings.n_best
+        given = dict(enumerate(requests, first_line))
         if any(map(self.constraint_builder.has_bad_words, requests)):
-            given = dict(enumerate(requests, first_line))
             sentences, found = self._bad_word_search(given, sentences, sources, found, n_best)
         results = [SentenceResult(each[:n_best]) for each in decode_hypotheses(found, self._decode)]
         if self._repair is not None:
-            results = self._repair(sentences, sources, results)
+            is_allowed = self._bad_word_search.is_allowed
+            results = self._repair(
+                sentences, sources, results, lambda each, text: is_allowed(given[each.line], each, text)
+            )
         if self._annotator is not None:
             results = _annotate(self._annotator, sentences, sources, results)
         remaining = iter(results)

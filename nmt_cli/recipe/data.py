@@ -8,6 +8,8 @@ from pydantic import Field
 from nmt_cli.recipe.corpora import AnyCorpus, Corpus, TestSet, TextCorpus, TmxCorpus, TrainingCorpus
 from nmt_cli.recipe.filters import DEFAULT_FILTERS, Filter, ScoreFilter
 from nmt_cli.recipe.section import (
+    LENGTH_CLASSES,
+    LENGTH_PREFIX,
     NO_SPACES,
     RESERVED_TOKEN,
     Conflicts,
@@ -208,7 +210,7 @@ class Data(Section):
         prefix = "2" if self.language_tags else "" if self.sequence.language_tokens else None
         tags = {} if prefix is None else {f"{prefix}{each}": "of a language" for each in languages if each is not None}
         if self.length_tags:
-            tags |= {f"length:{length}": "of a length" for length in ("short", "normal", "long")}
+            tags |= {f"{LENGTH_PREFIX}{length}": "of a length" for length in LENGTH_CLASSES}
         return tags | ({"sep": "between the sentences of a context"} if self.context is not None else {})
 
     def languages_of(self, corpus: AnyCorpus | TestSet) -> tuple[str, str]:

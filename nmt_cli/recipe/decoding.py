@@ -6,12 +6,18 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from nmt_cli.recipe.evaluation import Evaluation
-from nmt_cli.recipe.section import MAX_COUNT, Conflicts, Count, File, SearchKind, Section, default_discriminator
+from nmt_cli.recipe.section import (
+    MAX_COUNT,
+    Conflicts,
+    Count,
+    File,
+    LengthClass,
+    SearchKind,
+    Section,
+    default_discriminator,
+)
 
 _MAX_HYPOTHESES = 1000
-
-LengthClass = Literal["short", "normal", "long"]
-"""Length of a translation relative to its source, as classified by `data.length_tags`."""
 
 
 def _true_false_or_text(value: Any) -> Any:
@@ -176,6 +182,15 @@ class MbrSettings(SamplingBaseSettings):
                 yield name, "has no effect on a beam; remove it, or candidates_from"
 
 
+class NgramModelSettings(Section):
+    """An n-gram language model that helps to choose the tokens of translations."""
+
+    path: File
+    """A file in the ARPA format, over the target tokens of the model; plain or compressed."""
+    weight: Annotated[float, Field(gt=0, le=10)] = 0.5
+    """Weight of its log-probability of each token and of eos, which is added to that of the CTC model."""
+
+
 class CtcSearchSettings(SearchSettings):
     """Search with a CTC model, which predicts all tokens at once: the best alignment (Graves et al. 2006), or prefix
     beam search (Graves & Jaitly 2014), which adds the probabilities of all alignments of a translation."""
@@ -187,11 +202,9 @@ class CtcSearchSettings(SearchSettings):
     length_penalty: Annotated[float, Field(ge=-10, le=10)] = 0.0
     """Rank translations by log-probability / length^length_penalty. A larger value prefers longer translations."""
 
-    ngram_model: File | None = None
-    """An n-gram language model in the ARPA format, over the model's target tokens, plain or compressed. Prefix beam
-    search adds its log-probability of each token, and of eos. Not used by validation in training."""
-    ngram_weight: Annotated[float, Field(gt=0, le=10)] = 0.5
-    """Weight of the log-probabilities of `ngram_model`."""
+    ngram_model: NgramModelSettings | None = None
+    """Add the log-probabilities of an n-gram language model to those of prefix beam search. Not used by validation in
+    training."""
 
     search: ClassVar[SearchKind] = "ctc"
 

@@ -13,7 +13,7 @@ class OptimizerSettings(Section):
 
     num_states: ClassVar[int] = 2
     """Upper bound of the numbers of optimizer state per parameter, to estimate memory."""
-    is_scale_invariant: ClassVar[bool] = True
+    lr_sets_step_size: ClassVar[bool] = True
     """Whether the size of a step follows from the learning rate alone, so that one range suits models of all sizes."""
 
     learning_rate: Positive = 1e-3
@@ -51,7 +51,7 @@ class SgdSettings(OptimizerSettings):
     """Stochastic gradient descent."""
 
     num_states: ClassVar[int] = 1
-    is_scale_invariant: ClassVar[bool] = False
+    lr_sets_step_size: ClassVar[bool] = False
 
     type: Literal["sgd"]
     """Optimizer."""
@@ -73,7 +73,7 @@ class AdafactorSettings(OptimizerSettings):
     """Adam with less memory: keeps one average per row and column of a matrix (Shazeer & Stern 2018)."""
 
     num_states: ClassVar[int] = 0
-    is_scale_invariant: ClassVar[bool] = False
+    lr_sets_step_size: ClassVar[bool] = False
 
     type: Literal["adafactor"]
     """Optimizer."""

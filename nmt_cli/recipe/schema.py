@@ -76,7 +76,7 @@ class Recipe(Section):
         if self.decoding.length is not None and not self.data.length_tags:
             yield "decoding.length", "requires data.length_tags: true"
         if self.model.search != "ctc":
-            if training.glancing is not None and (self.gives("model") or training.start_from is None):
+            if training.glancing is not None and self.gives("model"):
                 yield "training.glancing", f"requires model.architecture ctc, not {architecture}"
             return
         settings = {

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -139,7 +139,7 @@ PATTERNS = {
     _LANGUAGE: "a code of letters, digits, `-` and `_`, such as en",
     _LICENCE: "a licence of at most 64 letters, digits, `.`, `+` and `-`, such as cc-by-4.0",
 }
-"""What text that matches a pattern is, in Markdown."""
+"""Description of the text that matches each pattern, in Markdown."""
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
@@ -152,6 +152,12 @@ def _count_or_auto(value: Any, _validate_both: Any) -> Any:
 
 _COUNT: TypeAdapter[int] = TypeAdapter(Count)
 CountOrAuto = Annotated[Count | Literal["auto"], WrapValidator(_count_or_auto)]
+
+LengthClass = Literal["short", "normal", "long"]
+"""Length of a translation relative to its source, as classified by `data.length_tags`."""
+LENGTH_CLASSES: tuple[LengthClass, ...] = get_args(LengthClass)
+LENGTH_PREFIX = "length:"
+"""Beginning of the names of length tags. Names of corpora, which can be tags, contain no colon."""
 
 SearchKind = Literal["step", "ctc"]
 """What a search needs of a model: that it predicts token by token, or all tokens at once."""

@@ -92,8 +92,10 @@ def without_wildcards(term: str) -> str:
     return "".join(kept)
 
 
-def case_variants(text: str) -> list[str]:
-    """Return a text as it is, in lower case, with a capital at its beginning, and in capitals."""
+def case_variants(term: str, text: str) -> list[str]:
+    """Return an occurrence of a term as it is and, unless the term is in capitals, in other common cases."""
+    if _is_in_capitals(term):
+        return [text]
     return list(dict.fromkeys([text, text.lower(), text[:1].upper() + text[1:], text.upper()]))
 
 

@@ -116,7 +116,7 @@ class TrainingMonitor:
 
     def _measure(self) -> Measurements:
         trainer, settings = self._trainer, self._trainer.settings
-        width = trainer.width if settings.optimizer.is_scale_invariant else 0
+        width = trainer.width if settings.optimizer.lr_sets_step_size else 0
         peak = settings.schedule.peak_learning_rate(settings.optimizer.learning_rate, trainer.width)
         loss, wrong_source_loss = self._losses()
         used, total = self._token_counts[self._token_counts > 0], int(self._token_counts.sum())

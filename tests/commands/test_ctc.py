@@ -66,7 +66,7 @@ def toy(tmp_path: Path) -> Path:
 
 
 def translated(model: Path, path: Path, *settings: str) -> str:
-    settings = ("beam_size=4", f"ngram_model={path}", *settings)
+    settings = ("beam_size=4", f"ngram_model.path={path}", *settings)
     translator = open_translator(TranslateOptions((model,), tuple(f"decoding.{each}" for each in settings)))
     (found,) = translator.translate([Request("one two three")])
     return found.best.text
@@ -76,7 +76,7 @@ def test_ngram_model_decides_between_tokens_that_are_equally_good(toy: Path, tmp
     entries = load_model(toy).tokenizer.target.entries
     for favourite in ("o", "t"):
         write_arpa(tmp_path / "lm.arpa", {entry: -0.1 if entry == favourite else -9.0 for entry in entries})
-        assert set(translated(toy, tmp_path / "lm.arpa", "ngram_weight=10")) == {favourite}
+        assert set(translated(toy, tmp_path / "lm.arpa", "ngram_model.weight=10")) == {favourite}
 
 
 def test_unusable_ngram_models_are_refused_in_one_line(toy: Path, tmp_path: Path) -> None:

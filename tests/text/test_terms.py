@@ -72,7 +72,8 @@ def test_occurrences_of_different_terms_may_overlap() -> None:
 
 def test_helpers_of_forms() -> None:
     assert without_wildcards("*mid* a*b wort*") == "mid a*b wort"
-    assert case_variants("fahrrad") == ["fahrrad", "Fahrrad", "FAHRRAD"]
+    assert case_variants("fahrr*", "fahrrad") == ["fahrrad", "Fahrrad", "FAHRRAD"]
+    assert case_variants("US*", "USA") == ["USA"]
 
 
 def test_read_terms_skips_comments_and_blank_lines(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def check_schedule(recipe: Recipe, size: TrainingSize, tokens_per_second: float)
 def check_learning_rate(recipe: Recipe) -> list[DataFinding]:
     """Report a peak learning rate that does not suit the width of the model."""
     settings, width, where = recipe.training, recipe.model.width, "training.optimizer.learning_rate"
-    if not settings.optimizer.is_scale_invariant:
+    if not settings.optimizer.lr_sets_step_size:
         return []
     given, is_noam = settings.optimizer.learning_rate, settings.schedule.type == "noam"
     rate = settings.schedule.peak_learning_rate(given, width)

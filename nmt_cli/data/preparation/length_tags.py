@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from nmt_cli.data.arrays import Array, Integers, starts_of
-from nmt_cli.data.tokenizing.tags import LENGTH_CLASSES, length_tag
+from nmt_cli.data.tokenizing.tags import length_tag
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
+from nmt_cli.recipe.section import LENGTH_CLASSES
 
 _DIGITS = 4
 """Decimals of bounds that follow from the text."""

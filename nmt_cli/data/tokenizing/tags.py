@@ -7,12 +7,9 @@ from itertools import chain
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import RecipeError
 from nmt_cli.recipe.data import Data
-from nmt_cli.recipe.decoding import LengthClass
+from nmt_cli.recipe.section import LENGTH_CLASSES, LENGTH_PREFIX, LengthClass
 
 _LANGUAGE_PREFIX = "2"
-_LENGTH_PREFIX = "length:"
-"""Names of corpora, which can be tags, contain no colon."""
-LENGTH_CLASSES: tuple[LengthClass, ...] = ("short", "normal", "long")
 SEPARATOR = "sep"
 """Separates a sentence from those before it."""
 
@@ -29,7 +26,7 @@ def tag_languages(tags: Iterable[str]) -> list[str]:
 
 def length_tag(length: LengthClass) -> str:
     """Return the tag that asks for a translation of this length."""
-    return f"{_LENGTH_PREFIX}{length}"
+    return f"{LENGTH_PREFIX}{length}"
 
 
 def tags_of(data: Data) -> list[str]:
@@ -136,7 +133,7 @@ class SourceTags:
             raise RecipeError(f"--target-language {language}: this model translates into {', '.join(languages)}")
         if (language or model_language) not in languages:
             raise RecipeError(f"--target-language: is needed; this model translates into {', '.join(languages)}")
-        reserved = (_LANGUAGE_PREFIX, _LENGTH_PREFIX)
+        reserved = (_LANGUAGE_PREFIX, LENGTH_PREFIX)
         others = [name for name in tag_ids if not name.startswith(reserved) and name != SEPARATOR]
         if tag is not None and tag not in others:
             has = f"has the tags {', '.join(others)}" if others else "has no tags"

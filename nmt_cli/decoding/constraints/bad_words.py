@@ -1,8 +1,8 @@
 """Search again for translations that contain a bad word in a form that the search did not exclude.
 
-The search excludes bad words as they are written. A list also means other forms of them, such as `Fahrr*` that of
-Fahrräder, and other case. Whichever form a translation contains is excluded as well in a further search of its
-sentence, and so on, at most `MAX_SEARCHES` times; what is left is reported.
+The search excludes bad words as they are written. A term also matches inflected forms (`Fahrr*`: Fahrräder) and other
+case, which the search does not exclude at first. The forms that a translation contains are excluded in a further search
+of its sentence, and so on, at most `MAX_SEARCHES` times. What is left is reported.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ from nmt_cli.decoding.constraints.builder import ConstraintBuilder
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.hypotheses import Hypothesis
 from nmt_cli.decoding.sentences import SentenceInput
+from nmt_cli.text.terms import TermMatch, case_variants
 
 MAX_SEARCHES = 5
 """Further searches of a sentence."""
@@ -50,10 +51,14 @@ class BadWordSearch:
         for _ in range(MAX_SEARCHES):
             failing = list[int]()
             for index in searched:
-                forms = (
-                    self._forms(requests[sentences[index].line], sentences[index], found[index][:n_best])
-                    - excluded[index]
-                )
+                texts = self._decode([list(each.tokens) for each in found[index][:n_best]])
+                request = requests[sentences[index].line]
+                matches = [(text, match) for text in texts for match in self._matches(request, sentences[index], text)]
+                forms = {
+                    variant
+                    for text, match in matches
+                    for variant in case_variants(match.term, text[match.start : match.end])
+                } - excluded[index]
                 if forms:  # a form that is excluded already cannot be avoided
                     excluded[index] |= forms
                     constraints = self._builder.forbidding(sentences[index].constraints, sorted(forms))
@@ -67,13 +72,12 @@ class BadWordSearch:
             searched = failing
         return sentences, found
 
-    def _forms(self, request: Request, sentence: SentenceInput, hypotheses: Sequence[Hypothesis]) -> set[str]:
-        """Return the forms of bad words in hypotheses of a sentence, except in the prefix with which they begin."""
+    def is_allowed(self, request: Request, sentence: SentenceInput, text: str) -> bool:
+        """Return whether a translation of a sentence has no bad word."""
+        return not self._matches(request, sentence, text)
+
+    def _matches(self, request: Request, sentence: SentenceInput, text: str) -> list[TermMatch]:
+        """Return the bad words in a translation, except in the prefix with which it begins."""
         constraints = sentence.constraints
         prefix = request.prefix if constraints.prefix or constraints.prefix_completions else ""
-        texts = self._decode([list(each.tokens) for each in hypotheses])
-        return {
-            text[match.start : match.end]
-            for text in texts
-            for match in self._builder.bad_words_in(request, text, prefix)
-        }
+        return self._builder.bad_words_in(request, text, prefix)

@@ -10,7 +10,7 @@ from nmt_cli.decoding.constraints.glossary import Glossary, TermOccurrence, find
 from nmt_cli.decoding.constraints.spelling import Speller
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.sentences import NO_CONSTRAINTS, Constraints, HardTerm, Phrase, PhraseBonus
-from nmt_cli.text.terms import TermList, TermMatch, case_variants, term_list, without_wildcards
+from nmt_cli.text.terms import TermList, TermMatch, term_list, without_wildcards
 from nmt_cli.text.word_boundaries import count_phrase, split_words
 
 
@@ -57,7 +57,7 @@ class ConstraintBuilder:
         self._options, self._bonus, self._speller = options, glossary_bonus, Speller(tokenizer)
         self._glossary = Glossary(options.glossary) if options.glossary else None
         self._bad_words = TermList(options.bad_words)
-        self._bad_phrases = self._spellings(options.bad_words)
+        self._bad_phrases = tuple(dict.fromkeys(self._spellings(options.bad_words)))
         self.is_active = options.has_constraints
         """Whether the options constrain all translations; otherwise only requests with constraints need `build`."""
 
@@ -69,7 +69,9 @@ class ConstraintBuilder:
         Args:
             segments: Start and end (exclusive) of each segment, in characters, in order.
         """
-        bad_phrases = tuple(dict.fromkeys((*self._bad_phrases, *self._spellings(request.forbidden))))
+        bad_phrases = self._bad_phrases
+        if request.forbidden:
+            bad_phrases = tuple(dict.fromkeys((*bad_phrases, *self._spellings(request.forbidden))))
         occurrences = self._occurrences(request)
         if not (bad_phrases or occurrences or request.prefix or request.required):
             return [NO_CONSTRAINTS] * len(segments)
@@ -93,9 +95,8 @@ class ConstraintBuilder:
         return constraints
 
     def forbidding(self, constraints: Constraints, forms: Iterable[str]) -> Constraints:
-        """Return constraints that also forbid these words or phrases, in any common case."""
-        variants = [variant for form in forms for variant in case_variants(form)]
-        bad_phrases = (*constraints.bad_words, *self._spellings(variants))
+        """Return constraints that also forbid these words or phrases."""
+        bad_phrases = (*constraints.bad_words, *self._spellings(forms))
         return replace(constraints, bad_words=tuple(dict.fromkeys(bad_phrases)))
 
     def has_bad_words(self, request: Request) -> bool:

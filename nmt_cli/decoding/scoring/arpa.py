@@ -20,28 +20,30 @@ beginning of longer ones, that of its backoff weight.
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from nmt_cli.errors import ModelError
 from nmt_cli.text.lines import read_lines
 
-Ngram = tuple[str, ...]
+Ngram = tuple[int, ...]
+"""Ids of tokens."""
 
 MAX_ORDER = 10
 MAX_NGRAMS = 5_000_000
+_MAX_LINE_LENGTH = 100_000
 
 _MAX_LOG = 1e4
 """Larger logarithms of probabilities and weights are errors."""
-_COUNT = re.compile(r"ngram ([0-9]{1,3})=([0-9]{1,12})")
+_COUNT = re.compile(r"ngram +([0-9]{1,3}) *= *([0-9]{1,12})")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 _SPACES = re.compile(r"[ \t]+")
 
 
 @dataclass(frozen=True)
 class ArpaModel:
-    """The n-grams of a model, with natural logarithms."""
+    """N-grams of known tokens, with natural logarithms."""
 
     order: int
     log_probs: dict[Ngram, float]
@@ -50,8 +52,11 @@ class ArpaModel:
     """Those that the file has; others are 0."""
 
 
-def read_arpa(path: Path) -> ArpaModel:
-    """Read a model, plain or compressed.
+def read_arpa(path: Path, ids: Mapping[str, int]) -> ArpaModel:
+    """Read the n-grams of known tokens, plain or compressed.
+
+    Args:
+        ids: The id of each known token.
 
     Raises:
         DataError: The file cannot be read, or is not UTF-8.
@@ -64,7 +69,10 @@ def read_arpa(path: Path) -> ArpaModel:
     for order, count in enumerate(counts, 1):
         for _ in range(count):
             number, line = _next(path, filled)
-            ngram, values = _parse(path, number, line, order)
+            tokens, values = _parse(path, number, line, order)
+            if not all(token in ids for token in tokens):
+                continue
+            ngram = tuple(ids[token] for token in tokens)
             if ngram in log_probs:
                 raise ModelError(f"{path}: line {number}: this n-gram is there twice")
             log_probs[ngram] = values[0]
@@ -93,10 +101,12 @@ def _read_counts(path: Path, lines: Iterator[tuple[int, str]]) -> list[int]:
     return counts
 
 
-def _parse(path: Path, number: int, line: str, order: int) -> tuple[Ngram, list[float]]:
-    """Return an n-gram, and the natural logarithms of its probability and, if it has one, of its backoff weight."""
+def _parse(path: Path, number: int, line: str, order: int) -> tuple[list[str], list[float]]:
+    """Return the tokens of an n-gram, and the natural logarithms of its probability and of any backoff weight."""
+    if len(line) > _MAX_LINE_LENGTH:
+        raise ModelError(f"{path}: line {number}: has more than {_MAX_LINE_LENGTH:,} characters")
     fields = _SPACES.split(line)
-    ngram, numbers = tuple(fields[1 : order + 1]), [fields[0], *fields[order + 1 :]]
+    ngram, numbers = fields[1 : order + 1], [fields[0], *fields[order + 1 :]]
     values = [float(each) for each in numbers if _NUMBER.fullmatch(each)]
     if len(ngram) < order or len(values) < len(numbers) or len(values) > 2:
         raise ModelError(f"{path}: line {number}: is not a number, {order} tokens and, if any, a backoff weight")

@@ -17,32 +17,27 @@ _IMPOSSIBLE = -99.0 * float(np.log(10))
 _MAX_CACHED_VALUES = 2**24
 
 
+def known_ids(ids: Mapping[str, int], size: int) -> dict[str, int]:
+    """Return the ids of target tokens, of which there are `size`, and those of the special tokens of ARPA files."""
+    return {**ids, "<unk>": _UNKNOWN, "<UNK>": _UNKNOWN, "<s>": _BOS, "</s>": size}
+
+
 class NgramModel:
     """The distribution of the next target token after the last ones.
 
     Its states are contexts: as many of the last tokens as the model has an n-gram for.
     """
 
-    def __init__(self, arpa: ArpaModel, ids: Mapping[str, int], size: int) -> None:
-        """Use n-grams of tokens as a model over `size` ids.
-
-        Args:
-            ids: The id of each token; n-grams with other tokens are ignored.
+    def __init__(self, arpa: ArpaModel, size: int) -> None:
+        """Use n-grams of the tokens of `known_ids` as a model over `size` ids.
 
         Raises:
-            ModelError: The n-grams have none of the tokens.
+            ModelError: There is no n-gram of a token alone.
         """
-        known = {**ids, "<unk>": _UNKNOWN, "<UNK>": _UNKNOWN, "<s>": _BOS, "</s>": size}
-        self._order, self._size = arpa.order, size
+        self._order, self._size, self._backoffs = arpa.order, size, arpa.backoffs
         self._successors = dict[NgramContext, dict[int, float]]()
-        self._backoffs = dict[NgramContext, float]()
-        for ngram, value in arpa.log_probs.items():
-            if all(token in known for token in ngram):
-                *context, token = (known[token] for token in ngram)
-                self._successors.setdefault(tuple(context), {})[token] = value
-        for ngram, value in arpa.backoffs.items():
-            if all(token in known for token in ngram):
-                self._backoffs[tuple(known[token] for token in ngram)] = value
+        for (*context, token), value in arpa.log_probs.items():
+            self._successors.setdefault(tuple(context), {})[token] = value
         unigrams = self._successors.get((), {})
         self._has_token = np.array([token in unigrams for token in range(size)])
         if not self._has_token.any():

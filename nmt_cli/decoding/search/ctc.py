@@ -55,7 +55,7 @@ def ctc_search(
         if settings.beam_size == 1:
             candidates = [[tokens] for tokens in best_paths(allowed, blank)]
         else:
-            ngrams = None if ngram_model is None else NgramScores(ngram_model, settings.ngram_weight, len(allowed))
+            ngrams = None if ngram_model is None else NgramScores(ngram_model, _weight(settings), len(allowed))
             candidates = prefix_beam_search(allowed, blank, settings.beam_size, ngrams)
         found += _rank(log_probs, candidates, blank, settings, ngram_model)
     return found
@@ -76,10 +76,14 @@ def _rank(
         targets = [candidates[row][rank] for row in rows]
         for row, tokens, value in zip(rows, targets, ctc_log_probabilities(chosen, targets, blank), strict=True):
             if value > -torch.inf:  # false for NaN, too
-                bonus = 0.0 if ngram_model is None else settings.ngram_weight * ngram_model.score(tokens)
+                bonus = 0.0 if ngram_model is None else _weight(settings) * ngram_model.score(tokens)
                 score = normalize_score(value + bonus, len(tokens) + 1, settings.length_penalty)
                 ranked[row].append(Hypothesis(tokens, value, score))
     return [best_first(hypotheses)[: settings.n_best] for hypotheses in ranked]
+
+
+def _weight(settings: CtcSearchSettings) -> float:
+    return 0.0 if settings.ngram_model is None else settings.ngram_model.weight
 
 
 def best_paths(log_probs: Tensor, blank: int) -> list[tuple[int, ...]]:
@@ -143,18 +147,18 @@ def prefix_beam_search(
     prefixes = _Prefixes.empty(log_probs)
     parents, added = list[Tensor](), list[Tensor]()
     for position in range(log_probs.size(1)):
-        best, of_ngrams = (tokens[:, position], values[:, position]), log_probs.new_zeros(1, 1, 1)
+        best, ngram_scores = (tokens[:, position], values[:, position]), None
         if ngrams is not None:
-            of_all = ngrams.log_probs(log_probs.device)
-            of_ngrams = of_all.gather(2, best[0].unsqueeze(1).expand(-1, of_all.size(1), -1))
-        prefixes, parent, token = prefixes.advance(log_probs[:, position], blank, *best, of_ngrams, beam_size)
+            all_scores = ngrams.log_probs(log_probs.device)
+            ngram_scores = all_scores.gather(2, best[0].unsqueeze(1).expand(-1, all_scores.size(1), -1))
+        prefixes, parent, token = prefixes.advance(log_probs[:, position], blank, *best, beam_size, ngram_scores)
         if ngrams is not None:
             ngrams.advance(parent, token)
         parents.append(parent)
         added.append(token)
-    scores = prefixes.total + prefixes.bonus
-    if ngrams is not None:
-        scores = scores + ngrams.log_probs(log_probs.device)[:, :, -1]
+    scores = prefixes.total
+    if ngrams is not None and prefixes.bonus is not None:
+        scores = scores + prefixes.bonus + ngrams.log_probs(log_probs.device)[:, :, -1]
     order = scores.argsort(1, descending=True)
     columns, index = list[Tensor](), order
     for parent, token in zip(reversed(parents), reversed(added), strict=True):
@@ -180,21 +184,27 @@ class _Prefixes:
     """[B,k], log-probability of the alignments that end in blank. Only after those, an equal token is a new one."""
     after_token: Tensor
     """[B,k], log-probability of the alignments that end in the last token."""
-    bonus: Tensor
-    """[B,k], weighted log-probability of an n-gram model; 0 without one."""
+    bonus: Tensor | None
+    """[B,k], weighted log-probability of an n-gram model; None: 0."""
 
     @classmethod
     def empty(cls, log_probs: Tensor) -> "_Prefixes":
         certain = log_probs.new_zeros(len(log_probs), 1)
         zeros = torch.zeros_like(certain, dtype=torch.long)
-        return cls(zeros + _NONE, zeros, certain, torch.full_like(certain, -torch.inf), torch.zeros_like(certain))
+        return cls(zeros + _NONE, zeros, certain, torch.full_like(certain, -torch.inf), None)
 
     @property
     def total(self) -> Tensor:
         return torch.logaddexp(self.after_blank, self.after_token)
 
     def advance(
-        self, log_probs: Tensor, blank: int, tokens: Tensor, values: Tensor, of_ngrams: Tensor, beam_size: int
+        self,
+        log_probs: Tensor,
+        blank: int,
+        tokens: Tensor,
+        values: Tensor,
+        beam_size: int,
+        ngram_scores: Tensor | None = None,
     ) -> "tuple[_Prefixes, Tensor, Tensor]":
         """Read a position. Return the best prefixes, the index of each among the old ones [B,k], and its new token.
 
@@ -203,7 +213,7 @@ class _Prefixes:
         Args:
             log_probs: [B,V] of the position.
             tokens: [B,n], the best tokens, and `values`, their log-probabilities.
-            of_ngrams: [B,k,n], the weighted log-probabilities of an n-gram model for them, or [1,1,1], zero.
+            ngram_scores: [B,k,n], the weighted log-probabilities of an n-gram model for them.
         """
         last, total, num_tokens = self.last, self.total, tokens.size(1)
         last_log_probs = log_probs.gather(1, last.clamp(min=0))
@@ -217,8 +227,12 @@ class _Prefixes:
         after_blank = total + log_probs[:, blank, None]
         after_token = torch.logaddexp(self.after_token + last_log_probs, joining)
         scores = torch.cat([torch.logaddexp(after_blank, after_token), added.flatten(1)], dim=1)
-        bonuses = torch.cat([self.bonus, (self.bonus[:, :, None] + of_ngrams).expand_as(added).flatten(1)], dim=1)
-        best = (scores + bonuses).topk(min(beam_size, scores.size(1))).indices
+        bonuses = None
+        if ngram_scores is not None:
+            bonus = torch.zeros_like(total) if self.bonus is None else self.bonus
+            bonuses = torch.cat([bonus, (bonus[:, :, None] + ngram_scores).flatten(1)], dim=1)
+        ranked = scores if bonuses is None else scores + bonuses
+        best = ranked.topk(min(beam_size, scores.size(1))).indices
         is_new, index = best >= last.size(1), (best - last.size(1)).clamp(min=0)
         parent, values = torch.where(is_new, index // num_tokens, best), scores.gather(1, best)
         token = torch.where(is_new, tokens.gather(1, index % num_tokens), _NONE)
@@ -228,7 +242,7 @@ class _Prefixes:
             torch.where(is_new, _extended(hashes, token), hashes),
             after_blank.gather(1, parent).masked_fill(is_new, -torch.inf),
             torch.where(is_new, values, after_token.gather(1, parent)),
-            bonuses.gather(1, best),
+            None if bonuses is None else bonuses.gather(1, best),
         )
         return prefixes, parent, token
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ _MIN_CAPACITY = 64
 
 
 class LayerInput(NamedTuple):
-    """What a layer reads beside the positions of the target."""
+    """Input of a layer other than the hidden states."""
 
     attn_mask: Tensor | None
     """[B or 1,1 or H,T,S+T]; None: causal."""
@@ -67,7 +67,7 @@ class DecoderOnly(TransformerModel):
             return super().prefill(ids, lengths, cache)
         if length > cache.capacity:
             cache = cache.grown(length + _MIN_CAPACITY, self.positions)
-        hidden_states, key_values = self._decode(self._encoder_output(cache), DecoderInput(ids), "too")
+        hidden_states, key_values = self._decode(self._encoder_output(cache), DecoderInput(ids), return_kv=True)
         logits = self.logits(DecoderOutput(hidden_states[:, -1:]))
         return logits.unsqueeze(1), cache.filled(key_values)
 
@@ -85,9 +85,9 @@ class DecoderOnly(TransformerModel):
         return logits.view(*ids.shape, -1), replace(cache, length=position + 1)
 
     def _decode(
-        self, encoder_output: Any, target: DecoderInput, with_kv: Literal["no", "too"] = "no"
+        self, encoder_output: Any, target: DecoderInput, return_kv: bool = False
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return the last hidden states [B,T,D], and keys and values [2,B,K,T,d] of each layer, if asked for."""
+        """Return the last hidden states [B,T,D], and with `return_kv` keys and values [2,B,K,T,d] of each layer."""
         ids = target.required_ids("positions", "segment_ids")
         indices = torch.arange(ids.size(1), device=ids.device) if target.positions is None else target.positions
         positions, key_values = self.positions(indices), list[Tensor]()
@@ -95,7 +95,8 @@ class DecoderOnly(TransformerModel):
         masks = self.positions.attn_masks(target.segment_mask, ids.size(1), len(self.decoder))
         for layer, each in zip(self.decoder, self._layer_inputs(encoder_output, masks, ids.size(1)), strict=True):
             if each is not None:
-                inputs = hidden_states, positions.rotary, each.attn_mask, each.attn_mask is None, each.prefix, with_kv
+                output = "both" if return_kv else "hidden_states"
+                inputs = hidden_states, positions.rotary, each.attn_mask, each.attn_mask is None, each.prefix, output
                 hidden_states, key_value = self._run(layer, *inputs)
                 key_values += [] if key_value is None else [key_value]
         return self.decoder_norm(hidden_states), key_values

@@ -65,9 +65,9 @@ class DecoderOnlyTranslator(DecoderOnly):
                 key_values.append(None)
                 continue
             is_causal = self.is_causal and mask is None
-            wanted = "only" if layer is self.decoder[-1] and not self.predicts_source else "too"
-            inputs_here = hidden_states, positions.rotary, mask, is_causal, None, wanted
-            hidden_states, key_value = self._run(layer, *inputs_here)
+            output = "key_values" if layer is self.decoder[-1] and not self.predicts_source else "both"
+            layer_inputs = hidden_states, positions.rotary, mask, is_causal, None, output
+            hidden_states, key_value = self._run(layer, *layer_inputs)
             key_values.append(key_value)
         prefix = DecoderOutput(self.decoder_norm(hidden_states)) if self.predicts_source else None
         return PrefixEncoderOutput(tuple(key_values), attn_mask, prefix=prefix)

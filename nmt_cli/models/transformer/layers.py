@@ -49,7 +49,7 @@ class CausalLayer(SelfAttentionLayer):
         attn_mask: Tensor | None,
         is_causal: bool,
         prefix: Tensor | None = None,
-        key_values: Literal["no", "too", "only"] = "no",
+        output: Literal["hidden_states", "both", "key_values"] = "hidden_states",
     ) -> tuple[Tensor | None, Tensor | None]:
         """Map [B,T,D] → [B,T,D]; see SelfAttention.extend.
 
@@ -59,13 +59,13 @@ class CausalLayer(SelfAttentionLayer):
             attn_mask: [B or 1,1 or H,T,S+T]
             is_causal: Only without a prefix.
             prefix: [2,B,K,S,d]
-            key_values: Whether to return keys and values [2,B,K,T,d], too, or only these.
+            output: Hidden states, keys and values [2,B,K,T,d], or both; the other is None.
         """
         query = self.self_attention_residual.pre_norm(hidden_states)
-        if key_values == "only":
+        if output == "key_values":
             return None, torch.stack(self.self_attention.project_kv(query, rotary))
         attended, new = self.self_attention.extend(query, rotary, attn_mask, is_causal, prefix)
-        return self._finish(hidden_states, attended), torch.stack(new) if key_values == "too" else None
+        return self._finish(hidden_states, attended), torch.stack(new) if output == "both" else None
 
     def step(
         self,

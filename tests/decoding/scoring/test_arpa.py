@@ -26,16 +26,19 @@ ngram 2=1
 \\end\\
 """
 
+IDS = {"<s>": 0, "a": 1, "</s>": 2}
+
 
 def test_log_probabilities_and_backoff_weights_are_natural_logarithms(tmp_path: Path) -> None:
     (tmp_path / "lm.arpa").write_text(TEXT)
-    (tmp_path / "lm.arpa.gz").write_bytes(gzip.compress(TEXT.encode()))
-    model = read_arpa(tmp_path / "lm.arpa")
-    assert model == read_arpa(tmp_path / "lm.arpa.gz")
+    padded = TEXT.replace("ngram 1=3", "ngram  1=   3")
+    (tmp_path / "lm.arpa.gz").write_bytes(gzip.compress(padded.encode()))
+    model = read_arpa(tmp_path / "lm.arpa", IDS)
+    assert model == read_arpa(tmp_path / "lm.arpa.gz", IDS)
     assert model.order == 2
-    assert model.log_probs[("<s>", "a")] == pytest.approx(-0.125 * math.log(10))
-    assert model.log_probs[("</s>",)] == pytest.approx(-0.99 * math.log(10))
-    assert model.backoffs == {("<s>",): pytest.approx(-0.25 * math.log(10))}
+    assert model.log_probs[(0, 1)] == pytest.approx(-0.125 * math.log(10))
+    assert model.log_probs[(2,)] == pytest.approx(-0.99 * math.log(10))
+    assert model.backoffs == {(0,): pytest.approx(-0.25 * math.log(10))}
 
 
 @pytest.mark.parametrize(
@@ -56,6 +59,7 @@ def test_log_probabilities_and_backoff_weights_are_natural_logarithms(tmp_path: 
         ("-0.5", "0.5"),
         ("-0.5", "1_0"),
         ("-0.25", "x"),
+        ("\ta\n", f"\t{'a' * 200_000}\n"),
         ("-0.25", "-1e39"),
         ("\ta\n", "\ta\t-1\t-1\n"),
         ("\ta\n", "\t<s>\n"),
@@ -68,17 +72,24 @@ def test_log_probabilities_and_backoff_weights_are_natural_logarithms(tmp_path: 
 def test_damaged_file_is_an_error_of_one_line(old: str, new: str, tmp_path: Path) -> None:
     (tmp_path / "lm.arpa").write_text(TEXT.replace(old, new, 1))
     with pytest.raises(NmtError, match=r"^[^\n]*lm\.arpa: [^\n]*$"):
-        read_arpa(tmp_path / "lm.arpa")
+        read_arpa(tmp_path / "lm.arpa", IDS)
+
+
+def test_ngrams_of_unknown_tokens_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "lm.arpa").write_text(TEXT)
+    found = read_arpa(tmp_path / "lm.arpa", {"a": 7, "</s>": 8})
+    assert found.log_probs.keys() == {(7,), (8,)}
+    assert not found.backoffs
 
 
 def test_file_with_too_many_ngrams_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arpa, "MAX_NGRAMS", 3)
     (tmp_path / "lm.arpa").write_text(TEXT)
     with pytest.raises(NmtError, match="3 n-grams at most"):
-        read_arpa(tmp_path / "lm.arpa")
+        read_arpa(tmp_path / "lm.arpa", IDS)
 
 
 def test_binary_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "lm.arpa").write_bytes(b"\\data\\\nngram 1=1\n\xff\xfe\x00")
     with pytest.raises(NmtError, match=r"^[^\n]*lm\.arpa: [^\n]*$"):
-        read_arpa(tmp_path / "lm.arpa")
+        read_arpa(tmp_path / "lm.arpa", IDS)

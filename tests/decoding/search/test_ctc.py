@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 from ctc_oracle import BLANK, TableCtc, collapse, probabilities, random_log_probs
-from ngram_oracle import IDS, log_probability, random_arpa
+from ngram_oracle import SIZE, log_probability, random_arpa
 
 from nmt_cli.decoding.generator import Generator, GeneratorConfig
 from nmt_cli.decoding.scoring.arpa import ArpaModel
@@ -154,7 +154,7 @@ def test_blank_sentence_probability_still_gives_a_translation() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_ngram_model_ranks_all_translations_by_the_weighted_sum(seed: int) -> None:
     log_probs, arpa = random_log_probs(seed, 2, 4, 4), random_arpa(seed)
-    model = NgramModel(arpa, IDS, 4)
+    model = NgramModel(arpa, SIZE)
     found = prefix_beam_search(log_probs, BLANK, ALL, NgramScores(model, 0.7, 2))
     for row, translations in zip(log_probs, found, strict=True):
         known = probabilities(row)
@@ -166,14 +166,14 @@ def test_ngram_model_ranks_all_translations_by_the_weighted_sum(seed: int) -> No
 @pytest.mark.parametrize("beam_size", [1, 2, 3, 5])
 def test_pruned_search_with_an_ngram_model_equals_a_plain_one(beam_size: int) -> None:
     log_probs, arpa = random_log_probs(3, 8, 7, 4, scale=1.5), random_arpa(5)
-    found = prefix_beam_search(log_probs, BLANK, beam_size, NgramScores(NgramModel(arpa, IDS, 4), 0.7, 8))
+    found = prefix_beam_search(log_probs, BLANK, beam_size, NgramScores(NgramModel(arpa, SIZE), 0.7, 8))
     assert found == [plain_prefix_beam_search(row.tolist(), beam_size, arpa) for row in log_probs]
 
 
 def test_ngram_model_changes_the_score_but_not_the_log_probability() -> None:
     table, arpa = TableCtc(random_log_probs(6, 4, 4)), random_arpa(2)
-    config = GeneratorConfig(ngram_model=NgramModel(arpa, IDS, 4))
-    settings = {"beam_size": ALL, "n_best": 5, "ngram_model": "lm.arpa", "ngram_weight": 2.0, "length_penalty": 1.0}
+    config = GeneratorConfig(ngram_model=NgramModel(arpa, SIZE))
+    settings = {"beam_size": ALL, "n_best": 5, "ngram_model": {"path": "lm.arpa", "weight": 2.0}, "length_penalty": 1.0}
     (found,) = search(table, 4, config=config, **settings)
     known = probabilities(table.table)
     scores = {
