@@ -15,7 +15,7 @@ from nmt_cli import console
 from nmt_cli.commands.score import score
 from nmt_cli.commands.translate import translate
 from nmt_cli.decoding.requests import TranslateOptions
-from nmt_cli.recipe.decoding import BeamSettings, MbrSettings, SamplingSettings
+from nmt_cli.recipe.decoding import BeamSettings, CtcSearchSettings, MbrSettings, SamplingSettings
 
 LINES = ["one two", "", "three", "four five six seven. Eight nine ten."]
 
@@ -46,7 +46,8 @@ def test_stub_has_the_names_of_the_package() -> None:
 
 
 def test_translate_settings_are_the_options_and_all_settings_of_decoding() -> None:
-    decoding = {name for each in (BeamSettings, SamplingSettings, MbrSettings) for name in each.model_fields}
+    classes = (BeamSettings, SamplingSettings, MbrSettings, CtcSearchSettings)
+    decoding = {name for each in classes for name in each.model_fields}
     options = TranslateOptions.__dataclass_fields__.keys() - {"models", "adapter", "overrides", "weights"}
     assert nmt_cli.TranslateSettings.__annotations__.keys() == options | decoding
 

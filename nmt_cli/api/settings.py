@@ -49,6 +49,8 @@ class TranslateSettings(TypedDict, total=False):
     replace_unknown: bool
     language_model: Mapping[str, object] | None
     """Its `path` and `weight`."""
+    ngram_model: Mapping[str, object] | None
+    """Its `path` and `weight`."""
     shortlist: bool
     beam_size: int
     early_stopping: bool | Literal["never"]

@@ -87,17 +87,15 @@ def evaluate(
     tests, references = test or [], reference or []
     if model is not None and (hypothesis or references or source or target_language):
         raise RecipeError("give either a MODEL, which is evaluated on the test sets of its recipe, or --hypothesis")
-    if model is None and (hypothesis is None or not references or tests):
-        raise RecipeError("give a MODEL, with or without --test NAME, or --hypothesis FILE and --reference FILE")
     if model is None:
-        refuse_ignored(
-            {"--robustness": robustness, "--adapter": adapter}, "without a MODEL, which translates the test sets"
-        )
+        if hypothesis is None or not references or tests:
+            raise RecipeError("give a MODEL, with or without --test NAME, or --hypothesis FILE and --reference FILE")
+        without_effect = {"--robustness": robustness, "--adapter": adapter}
+        refuse_ignored(without_effect, "without a MODEL, which translates the test sets")
     from nmt_cli.commands.evaluate import TranslationFiles, evaluate_files
     from nmt_cli.commands.evaluation_inputs import open_model
     from nmt_cli.commands.model_config import seed_runs
     from nmt_cli.commands.stdout import write_result
-    from nmt_cli.recipe.loading import recipe_or_none
 
     toxicity = _toxicity_check(toxic_words, source_toxic_words)
     if hypothesis is not None:
@@ -105,9 +103,9 @@ def evaluate(
         scored = evaluate_files(given, set_ or [], console, toxicity)
         write_result(_scores_as_json(scored) if json else _as_text(scored.name, scored))
     elif model is not None:
-        runs, document, recipe = seed_runs(model), dict[str, object](), recipe_or_none(model)
+        runs, document = seed_runs(model), dict[str, object]()
         for run in runs:
-            path, of_run = (run, []) if recipe is None or run == model else (model, [f"run={dumps(str(run))}"])
+            path, of_run = _model_of_run(model, run)
             opened = open_model(path, [*(set_ or []), *of_run], console, allow_commands, adapter)
             for result in _evaluated(opened, tests, robustness, adapter, toxicity):
                 name = f"{run.name}/{result.name}" if len(runs) > 1 else result.name
@@ -116,6 +114,15 @@ def evaluate(
                     write_result(_as_text(name, result))
         if json:
             write_result(document)
+
+
+def _model_of_run(model: Path, run: Path) -> tuple[Path, list[str]]:
+    """Return what is evaluated for one of the runs of a model, and its overrides."""
+    from nmt_cli.recipe.loading import recipe_or_none
+
+    if run == model or recipe_or_none(model) is None:
+        return run, []
+    return model, [f"run={dumps(str(run))}"]
 
 
 def _evaluated(

@@ -34,6 +34,16 @@ def refuse_ignored(options: Mapping[str, object], reason: str) -> None:
             raise RecipeError(f"{name}: has no effect {reason}; remove it")
 
 
+def overrides_of(given: list[str] | None, length: str | None = None, no_check: bool = False) -> tuple[str, ...]:
+    """Return the changed settings, with those that have an option of their own."""
+    found = [*(given or [])]
+    if length is not None:
+        found.append(f"decoding.length={length}")
+    if no_check:
+        found.append("decoding.check=false")
+    return tuple(found)
+
+
 MAX_PROCESSES = 1024
 _MODEL = "A run, a recipe, a checkpoint or a model folder."
 

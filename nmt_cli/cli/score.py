@@ -18,6 +18,7 @@ from nmt_cli.cli.options import (
     TranslationLength,
     WordScoresOption,
     examples,
+    overrides_of,
     refuse_ignored,
 )
 
@@ -84,7 +85,7 @@ def score(
 
     options = TranslateOptions(
         models=tuple(model),
-        overrides=(*(set_ or []), *([f"decoding.length={length}"] if length else [])),
+        overrides=overrides_of(set_, length),
         source_language=source_language,
         target_language=target_language,
         corpus_tag=corpus_tag,

@@ -21,6 +21,7 @@ from nmt_cli.cli.options import (
     TranslationLength,
     WordScoresOption,
     examples,
+    overrides_of,
     terms_in,
 )
 from nmt_cli.errors import RecipeError
@@ -145,7 +146,7 @@ def translate(
 
     options = TranslateOptions(
         models=tuple(model),
-        overrides=_overrides(set_ or [], no_check, length),
+        overrides=overrides_of(set_, length, no_check),
         weights=_parse_weights(weights),
         glossary=read_glossary(glossary) if glossary else (),
         glossary_mode=glossary_mode,
@@ -182,16 +183,6 @@ def _patterns(protect: list[str] | None) -> tuple[str, ...]:
     from nmt_cli.text.lines import argument_text
 
     return tuple(argument_text(each, "--protect") for each in protect or [])
-
-
-def _overrides(given: list[str], no_check: bool, length: str | None) -> tuple[str, ...]:
-    """Return the changed settings, with those that have an option of their own."""
-    found = [*given]
-    if no_check:
-        found.append("decoding.check=false")
-    if length is not None:
-        found.append(f"decoding.length={length}")
-    return tuple(found)
 
 
 def _parse_weights(weights: str | None) -> tuple[float, ...]:

@@ -5,10 +5,9 @@ from functools import cache
 
 import torch
 
-from nmt_cli.commands.loading import vocabulary_spec
+from nmt_cli.commands.loading import model_without_weights, vocabulary_spec
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.devices import has_fast_bf16, pick_device
-from nmt_cli.models import build
 from nmt_cli.models.contract import Model, VocabularySpec
 from nmt_cli.models.kernels import matmul_speed
 from nmt_cli.recipe.adapting import keep_adapted, with_defaults, with_possible_tying
@@ -41,12 +40,6 @@ def training_size(prepared: Prepared) -> TrainingSize:
     )
 
 
-def model_without_weights(recipe: Recipe, vocabulary: VocabularySpec) -> Model:
-    """Build the model on the meta device."""
-    with torch.device("meta"):
-        return build(recipe.model, vocabulary)
-
-
 def count_parameters_of(model: Model) -> int:
     """Return the number of parameters; a shared one counts once."""
     return sum(parameter.numel() for parameter in model.parameters())
@@ -65,7 +58,7 @@ def speed_on_device(vocabulary: VocabularySpec, num_ranks: int = 1) -> Callable[
 
     def speed(recipe: Recipe) -> float:
         is_fast = recipe.training.precision == "bf16" and has_fast_bf16(device)
-        parameters = count_parameters_of(model_without_weights(recipe, vocabulary))
+        parameters = count_parameters_of(model_without_weights(recipe.model, vocabulary))
         found = flops(torch.bfloat16 if is_fast else torch.float32)
         return num_ranks * training_speed(parameters, found, recipe.training)
 

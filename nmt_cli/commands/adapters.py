@@ -40,7 +40,7 @@ class ExtendedVocabulary:
 
 
 @dataclass(frozen=True)
-class ReadAdapter:
+class LoadedAdapter:
     """An adapter that belongs to a model."""
 
     path: Path
@@ -139,7 +139,7 @@ def write_adapter(
         files.write_manifest(unfinished, {"format": _FORMAT, "nmt": __version__})
 
 
-def read_adapter(path: Path, model: Path) -> ReadAdapter:
+def read_adapter(path: Path, model: Path) -> LoadedAdapter:
     """Read an adapter of the model at `model`.
 
     Args:
@@ -168,7 +168,7 @@ def read_adapter(path: Path, model: Path) -> ReadAdapter:
     except ValidationError as error:
         raise ModelError(f"{folder / ADAPTER_CONFIG}: {error.title}: {error.errors()[0]['msg']}") from error
     vocabulary = _vocabulary(folder, model, tokens) if "language_tokens" in content else None
-    return ReadAdapter(folder / ADAPTER_WEIGHTS, lora, read_tensors(folder / ADAPTER_WEIGHTS), vocabulary)
+    return LoadedAdapter(folder / ADAPTER_WEIGHTS, lora, read_tensors(folder / ADAPTER_WEIGHTS), vocabulary)
 
 
 def _vocabulary(folder: Path, model: Path, language_tokens: list[str] | None) -> ExtendedVocabulary:

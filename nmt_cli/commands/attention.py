@@ -36,7 +36,10 @@ def attention_maps(
         return []
     has_tokens = loaded.config.language_tokens is not None
     tags = source_tags(
-        loaded.config, loaded.tokenizer, TranslateOptions(target_language=target_language if has_tokens else None)
+        loaded.config,
+        loaded.tokenizer,
+        TranslateOptions(target_language=target_language if has_tokens else None),
+        loaded.decoding.length,
     )
     maps = (_map(loaded, tags, target_language, *line) for line in lines)
     return [found for found in maps if found is not None]
@@ -66,9 +69,8 @@ def attention_heads(
     if translation is None:
         [translated] = open_translator(options).translate_window([Request(text)])
         translation = translated.best.text
-    line = _ForcedLine.encode(
-        loaded, source_tags(loaded.config, loaded.tokenizer, options), options.target_language, text, translation
-    )
+    tags = source_tags(loaded.config, loaded.tokenizer, options, loaded.decoding.length)
+    line = _ForcedLine.encode(loaded, tags, options.target_language, text, translation)
     if line.size > MAX_SUBWORDS:
         raise DataError(f"the line or its translation has {line.size} subwords, more than the {MAX_SUBWORDS} drawn")
     with recorded_attention(loaded.model, kind) as recorded:

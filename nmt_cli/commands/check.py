@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from nmt_cli import console
-from nmt_cli.commands.adapted_recipe import count_parameters_of, model_without_weights, speed_on_device
-from nmt_cli.commands.loading import vocabulary_spec
+from nmt_cli.commands.adapted_recipe import count_parameters_of, speed_on_device
+from nmt_cli.commands.loading import model_without_weights, vocabulary_spec
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.commands.starting import with_start
 from nmt_cli.console import Reporter
@@ -166,7 +166,7 @@ def _plan(recipe: Recipe, chosen: CheckTokenizer, has_final_size: bool, size: Tr
     speed_of = speed_on_device(spec)
     recipe = adapt_to_training(recipe, size, speed_of)
     speed = speed_of(recipe)
-    model, training = model_without_weights(recipe, spec), recipe.training
+    model, training = model_without_weights(recipe.model, spec), recipe.training
     batch_tokens = training.batch_tokens
     if batch_tokens == "auto":
         batch_tokens = default_batch_tokens(training.update_tokens, device)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt_cli import __version__, files
-from nmt_cli.commands.model_config import named_model
+from nmt_cli.commands.model_config import hashes_of_decoding
 from nmt_cli.commands.programs import refuse_programs
 from nmt_cli.console import Reporter
 from nmt_cli.data.alignments import words_of
@@ -87,9 +87,7 @@ def open_model(
     found.run.refuse_links()
     run, is_final = found.run, found.folder.resolve() == found.run.model.resolve()
     suffix, sha256 = "" if is_final else f"@{found.folder.name}", files.sha256(manifest)
-    language_model = getattr(recipe.decoding, "language_model", None)
-    if language_model is not None:
-        other = files.sha256(named_model(language_model.path).files.folder / files.MANIFEST)
+    for other in hashes_of_decoding(recipe.decoding).values():
         sha256 = hashlib.sha256(f"{sha256} {other}".encode()).hexdigest()
     if adapter is not None:
         adapter_hash = files.sha256(find_adapter(adapter) / files.MANIFEST)

@@ -113,14 +113,19 @@ def config_of(recipe: Recipe, tokenizer: Tokenizer) -> ModelConfig:
 
 def parameter_shapes(settings: ModelSettings, vocabulary: VocabularySpec) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a model's parameters without allocating them."""
+    model = model_without_weights(settings, vocabulary)
+    return {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+
+
+def model_without_weights(settings: ModelSettings, vocabulary: VocabularySpec) -> Model:
+    """Build a model on the meta device, without allocating its parameters."""
     with torch.device("meta"), _SkipInitialization():
-        return {name: tuple(weight.shape) for name, weight in build(settings, vocabulary).named_parameters()}
+        return build(settings, vocabulary)
 
 
 def _vocabulary_dimensions(config: ModelConfig) -> dict[str, int]:
     """Return the dimension of each parameter with rows of vocabulary entries, in which it has these rows."""
-    with torch.device("meta"), _SkipInitialization():
-        model = build(config.model, config.vocabulary)
+    model = model_without_weights(config.model, config.vocabulary)
     return {name: dimension for name, _, dimension in model.vocabulary_parameters()}
 
 
@@ -136,8 +141,7 @@ def build_with_weights(
     settings: ModelSettings, vocabulary: VocabularySpec, weights: Mapping[str, Tensor], path: Path
 ) -> Model:
     """Build a model with the weights read from `path`. Raises ModelError if names or shapes do not fit."""
-    with torch.device("meta"), _SkipInitialization():
-        check_weights(build(settings, vocabulary), weights, path)
+    check_weights(model_without_weights(settings, vocabulary), weights, path)
     with _SkipInitialization():
         model = build(settings, vocabulary)
     for name, weight in model.named_parameters():
@@ -153,8 +157,7 @@ def open_model(config: ModelConfig, path: Path) -> Model:
 
 def _large_matrices(settings: ModelSettings, vocabulary: VocabularySpec) -> set[str]:
     """Return the names of the weights of large linear layers, which inference on a CPU replaces by packed ones."""
-    with torch.device("meta"), _SkipInitialization():
-        modules = build(settings, vocabulary).named_modules()
+    modules = model_without_weights(settings, vocabulary).named_modules()
     layers = ((name, each.weight) for name, each in modules if isinstance(each, Linear))
     return {f"{name}.weight" for name, weight in layers if weight.numel() > MAX_SMALL_WEIGHT}
 
@@ -193,8 +196,7 @@ def config_of_model(found: ModelFiles) -> ModelConfig:
 
 def capabilities_of(config: ModelConfig) -> Capabilities:
     """Return what the model of a configuration can do, without allocating its parameters."""
-    with torch.device("meta"), _SkipInitialization():
-        return build(config.model, config.vocabulary).capabilities
+    return model_without_weights(config.model, config.vocabulary).capabilities
 
 
 def require_restrictable(capabilities: Capabilities) -> None:

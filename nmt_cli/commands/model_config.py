@@ -118,6 +118,17 @@ def settings_after_training(named: NamedModel, overrides: Sequence[str] = ()) ->
     return override(InferenceSettings(decoding=given.decoding, evaluation=given.evaluation), overrides)
 
 
+def hashes_of_decoding(decoding: Decoding) -> dict[str, str]:
+    """Return the SHA-256 of each model that settings of decoding name, by the name of the setting."""
+    found = {}
+    if (language_model := getattr(decoding, "language_model", None)) is not None:
+        found["language_model"] = files.sha256(named_model(language_model.path).files.folder / files.MANIFEST)
+    ngram_model = getattr(decoding, "ngram_model", None)
+    if ngram_model is not None and ngram_model.path.is_file():  # others are refused when they are read
+        found["ngram_model"] = files.sha256(ngram_model.path)
+    return found
+
+
 def named_model(path: Path) -> NamedModel:
     """Find the model of a recipe, a run, a checkpoint or a model folder."""
     recipe = recipe_or_none(path)

@@ -8,12 +8,11 @@ from nmt_cli import console, files
 from nmt_cli.commands.adapted_recipe import (
     adapted_recipe,
     count_parameters_of,
-    model_without_weights,
     speed_on_device,
     training_size,
 )
 from nmt_cli.commands.launching import launch
-from nmt_cli.commands.loading import vocabulary_spec
+from nmt_cli.commands.loading import model_without_weights, vocabulary_spec
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.commands.starting import with_start
 from nmt_cli.commands.training_run import TrainingRun
@@ -35,9 +34,10 @@ from nmt_cli.locks import lock
 from nmt_cli.recipe.adapting import TEXT_KEYS, TRAINING_KEYS, has_key
 from nmt_cli.recipe.adapting.training_defaults import expected_updates
 from nmt_cli.recipe.loading import load_recipe
-from nmt_cli.recipe.schema import Recipe
+from nmt_cli.recipe.schema import Recipe, changed_settings
 from nmt_cli.runs.curves import require_trackers
 from nmt_cli.runs.directory import RunDirectory
+from nmt_cli.runs.journal import read_summary
 from nmt_cli.runs.opening import move_aside, refuse_another_experiment, refuse_foreign_folder
 from nmt_cli.training.distributed import init_distributed
 
@@ -125,20 +125,23 @@ def _adapted_values(given: Recipe, recipe: Recipe) -> str:
 
 
 def _describe(recipe: Recipe, fresh: bool, reporter: Reporter) -> None:
-    """Report the size of the training without starting it. Raise what starting it would raise."""
+    """Report the size of the training without starting it; refuse a run that training would refuse."""
     prepared, run = _open_prepared(recipe), RunDirectory(recipe.run)
-    recipe = adapted_recipe(recipe, prepared)
-    first_update = 0
-    if not fresh:
-        refuse_foreign_folder(run)
+    recipe, plan = adapted_recipe(recipe, prepared), "would be trained"
+    refuse_foreign_folder(run)
+    run.refuse_links()
+    if not fresh and run.saved_updates():
         refuse_another_experiment(run, recipe, prepared.fingerprint)
-        first_update = max(run.saved_updates(), default=0)
+        is_finished = read_summary(run).get("status") == "finished"
+        is_unchanged = not [each for each in changed_settings(load_recipe(run.resolved), recipe) if each.key != "run"]
+        verb = "is finished" if is_finished and is_unchanged else "would be resumed"
+        plan = f"{verb} at update {run.saved_updates()[-1]:,}"
     training, size, vocabulary = recipe.training, training_size(prepared), vocabulary_spec(prepared.tokenizer)
     limits, schedule = training.limits, training.schedule
     speed = 1.0 if limits.minutes is None else speed_on_device(vocabulary)(recipe)
     updates = f"{expected_updates(training, size, speed):,.0f}"
     rows = {
-        "parameters": f"{count_parameters_of(model_without_weights(recipe, vocabulary)):,}",
+        "parameters": f"{count_parameters_of(model_without_weights(recipe.model, vocabulary)):,}",
         recipe.data.unit: f"{size.num_pairs:,}",
         "target tokens per epoch, with eos": f"{size.target_tokens:,}",
         "target tokens per update": f"{training.update_tokens:,}",
@@ -147,5 +150,4 @@ def _describe(recipe: Recipe, fresh: bool, reporter: Reporter) -> None:
         "updates of the warm-up": f"{schedule.warmup:,}",
         "updates between validations": f"{training.validation.every:,}",
     }
-    what = f"resumed at update {first_update:,}" if first_update else "trained"
-    reporter.table(f"{recipe.run} would be {what} on {describe(pick_device())}", ["", "number"], list(rows.items()))
+    reporter.table(f"{recipe.run} {plan}, on {describe(pick_device())}", ["", "number"], list(rows.items()))

@@ -80,7 +80,7 @@ def build_translator(loaded: "LoadedModel", options: TranslateOptions, precision
     if options.toxic_words and not settings.check:
         raise RecipeError("--toxic-words: is a part of the checker; remove --no-check, or decoding.check: false")
     if options.source_toxic_words and not options.toxic_words:
-        raise RecipeError("--source-toxic-words: requires --toxic-words, those of the target language")
+        raise RecipeError("--source-toxic-words: has no effect without words in --toxic-words; remove it")
     if options.has_masking and (names := ", ".join(loaded.tokenizer.factors.names)):
         option = "--markup" if options.markup else "--protect"
         raise RecipeError(f"{option}: masks parts of words, but this model needs the {names} of whole words")

@@ -179,10 +179,8 @@ def read_robustness(folder: Path, provenance: object) -> "list[Robustness] | Non
     """Read robustness.json; None if it is missing or has another provenance, DataError if it is damaged."""
     from nmt_cli.evaluation.breakdown.robustness import Robustness
 
-    content = files.read_json(folder / ROBUSTNESS) if (folder / ROBUSTNESS).is_file() else None
-    if not isinstance(content, dict) or content.get("provenance") != provenance:
-        return None
-    return _validate(folder / ROBUSTNESS, list[Robustness], content.get("perturbations"))
+    content = _read_current(folder / ROBUSTNESS, provenance)
+    return None if content is None else _validate(folder / ROBUSTNESS, list[Robustness], content.get("perturbations"))
 
 
 def write_toxicity(folder: Path, found: "AddedToxicity", provenance: Provenance) -> None:
@@ -192,10 +190,14 @@ def write_toxicity(folder: Path, found: "AddedToxicity", provenance: Provenance)
 
 def read_added_toxicity(folder: Path, provenance: object) -> int | None:
     """Return how many translations add toxic words; None if that is unknown, or of translations of other provenance."""
-    content = files.read_json(folder / TOXICITY) if (folder / TOXICITY).is_file() else None
-    if not isinstance(content, dict) or content.get("provenance") != provenance:
-        return None
-    return content["added"] if type(content.get("added")) is int else None
+    content = _read_current(folder / TOXICITY, provenance)
+    return None if content is None or type(content.get("added")) is not int else content["added"]
+
+
+def _read_current(path: Path, provenance: object) -> dict[str, Any] | None:
+    """Return the content of a file; None if it is missing or has another provenance."""
+    content = files.read_json(path) if path.is_file() else None
+    return content if isinstance(content, dict) and content.get("provenance") == provenance else None
 
 
 def read_evaluations(run: RunDirectory, report_problem: Callable[[str], object]) -> list[StoredEvaluation]:

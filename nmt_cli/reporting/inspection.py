@@ -143,7 +143,7 @@ def _translate_command(path: Path) -> str:
 
 def _prepared(path: Path) -> Description:
     prepared = read_prepared_summary(path)
-    unit = "pairs" if any(each.num_tokens("source") for each in prepared.corpora) else "documents"
+    unit = "sentence pairs" if any(each.num_tokens("source") for each in prepared.corpora) else "documents"
     facts = {
         each.name: f"{each.num_kept:,} of {each.num_read:,} {unit}, {each.num_tokens('target'):,} target subwords"
         for each in prepared.corpora
@@ -236,11 +236,13 @@ def _recipe_facts(path: Path) -> dict[str, str]:
         recipe = load_recipe(path)
     except NmtError:
         return {}
+    data = recipe.data
+    languages = {"languages": f"{data.source_language} → {data.target_language}"}
     return {
-        "languages": f"{recipe.data.source_language} → {recipe.data.target_language}",
+        **({"language": data.target_language} if data.is_monolingual else languages),
         "architecture": recipe.model.architecture,
-        "corpora": ", ".join(recipe.data.train),
-        "test sets": ", ".join(recipe.data.test) or "none",
+        "corpora": ", ".join(data.train),
+        "test sets": ", ".join(data.test) or "none",
     }
 
 

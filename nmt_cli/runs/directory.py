@@ -203,7 +203,7 @@ def find_adapter(path: Path) -> Path:
             return folder
     if RunDirectory(path).model.is_dir():
         raise ModelError(f"{path}: is a run without an adapter; training.lora trains adapters")
-    raise ModelError(f"{path}: is neither an adapter nor a run with one; training.lora trains adapters")
+    raise ModelError(f"{path}: {not_a_run(path, 'an adapter or a run with one; training.lora trains adapters')}")
 
 
 def count_parameters(path: Path) -> int:

@@ -15,6 +15,7 @@ from nmt_cli.api.translator import LoadedTranslator
 from nmt_cli.cli.check import check
 from nmt_cli.commands.export import export
 from nmt_cli.commands.loading import load_model
+from nmt_cli.commands.translate import translate
 from nmt_cli.commands.translators import open_translator
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.errors import ModelError, RecipeError
@@ -79,6 +80,18 @@ def test_ngram_model_decides_between_tokens_that_are_equally_good(toy: Path, tmp
         assert set(translated(toy, tmp_path / "lm.arpa", "ngram_model.weight=10")) == {favourite}
 
 
+def test_changed_ngram_model_is_used_again(toy: Path, tmp_path: Path) -> None:
+    path, output, entries = tmp_path / "lm.arpa", tmp_path / "out", load_model(toy).tokenizer.target.entries
+    (tmp_path / "in").write_text("one two\n")
+    settings = ("beam_size=4", f"ngram_model={{path: {path}, weight: 10}}")
+    options = TranslateOptions((toy,), tuple(f"decoding.{each}" for each in settings))
+    for favourite in ("o", "t"):
+        write_arpa(path, {entry: -0.1 if entry == favourite else -9.0 for entry in entries})
+        translate(options, tmp_path / "in", output)
+        assert set(output.read_text()) == {favourite, "\n"}
+    assert translate(options, tmp_path / "in", output).is_up_to_date
+
+
 def test_unusable_ngram_models_are_refused_in_one_line(toy: Path, tmp_path: Path) -> None:
     write_arpa(tmp_path / "other.arpa", {"unheard-of": -1.0})
     (tmp_path / "damaged.arpa").write_text("\\data\\\n")
@@ -106,6 +119,9 @@ def test_toy_task_is_learned_and_all_commands_work_or_refuse(folder: Path) -> No
     for models, settings in ((["run", "run"], {}), (["run"], {"precision": "int8"})):
         with api.load_translator(*models, **settings) as translator:
             assert letter_task.num_equal(translator.translate(sources), texts) >= 98
+    write_arpa(Path("words.arpa"), dict.fromkeys("ABDE", -1.0))
+    with api.load_translator("run", beam_size=4, ngram_model={"path": "words.arpa", "weight": 0.1}) as translator:
+        assert letter_task.num_equal(translator.translate(sources), texts) >= 90
     with pytest.raises(ModelError, match=r"model\.architecture: ctc"):
         export(Path("run"), "onnx", Path("exported"))
     assert isinstance(load_model(Path("run")).decoding, CtcSearchSettings)

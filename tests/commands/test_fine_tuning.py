@@ -281,6 +281,9 @@ def test_model_with_language_tokens_learns_a_new_language(recipe: Path) -> None:
     overrides = ["training.start_from=imported", "data.source_language=eng_Latn", "data.target_language=gsw_Latn"]
     with pytest.raises(RecipeError, match=r"^data\.target_language: gsw_Latn: .*extension\.languages"):
         with_start(load_recipe(recipe, overrides))
+    with pytest.raises(RecipeError, match=r"^data\.length_tags: "):
+        known = (*overrides[:2], "data.target_language=deu_Latn")
+        with_start(load_recipe(recipe, [*known, "data.length_tags=true"]))
     overrides.append("tokenizer={path: imported, extension: {languages: {gsw_Latn: deu_Latn}}}")
     settings, base = prepared(recipe, *overrides), load_model(Path("imported"))
     data = open_prepared(settings)

@@ -275,6 +275,26 @@ def test_dry_run_writes_nothing(recipe: Path) -> None:
     assert not Path("run").exists()
 
 
+@only_transformer
+def test_dry_run_says_what_becomes_of_an_existing_run(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(*overrides: str, fresh: bool = False) -> str:
+        capsys.readouterr()
+        train(recipe, overrides, dry_run=True, fresh=fresh)
+        return capsys.readouterr().err
+
+    train(recipe)
+    assert "run is finished at update 12" in told()
+    assert "run would be resumed at update 12" in told("training.limits.updates=20")
+    assert "run would be trained" in told(fresh=True)
+    with pytest.raises(RecipeError, match=r"model\.dropout"):
+        told("model.dropout=0.5")
+    Path("other").mkdir()
+    Path("other/notes").write_text("")
+    for fresh in (False, True):
+        with pytest.raises(RecipeError, match="contains other files"):
+            told("run=other", fresh=fresh)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("decay", ["null", pytest.param("0.5", marks=pytest.mark.slow)])
 def test_validation_score_equals_that_of_its_checkpoint(recipe: Path, decay: str) -> None:

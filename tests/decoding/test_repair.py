@@ -104,6 +104,14 @@ def test_repair_keeps_results_without_better_ones() -> None:
     assert [(each.hypotheses[0].text, each.is_repaired, len(each.problems)) for each in found] == [("x", False, 1)]
 
 
+def test_repair_takes_no_hypothesis_that_is_not_allowed() -> None:
+    sentences = [SentenceInput(0, [0])]
+    repairing = Repair(blame, Searches([("d", -0.1), ("e", -0.2)]), search_masked, decode, BeamStrategy(BEAM))
+    (found,) = repairing(sentences, [""], [result(("x", -1.0))], lambda sentence, text: text != "d")
+
+    assert found.hypotheses[0].text == "e"
+
+
 def test_repair_prefers_fewer_problems_then_higher_scores() -> None:
     (found,) = repair(Searches([("xb", -0.1), ("c", -3.5), ("d", -2.0), ("e", -3.0)]), result(("xxx", -5.0)))
     (half,) = repair(Searches([("xb", -0.1), ("xb", -0.2)]), result(("xxx", -5.0)))

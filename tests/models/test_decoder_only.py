@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_decoder_only import SIZES, VOCAB_SIZE, random_ids, tiny_decoder_only
 from torch import Tensor
 from torch.nn import functional
 from torch.testing import assert_close
@@ -11,8 +12,6 @@ from nmt_cli.models.contract import DecoderInput, Model, ModelInputs, Vocabulary
 from nmt_cli.models.kernels import Backend, InferencePrecision, Linear
 from nmt_cli.recipe.model import DecoderOnlySettings
 
-VOCAB_SIZE = 13
-SIZES = {"width": 16, "feed_forward": 24, "layers": 2, "heads": 4}
 MODELS = {
     "plain": {},
     "gpt2": {"activation": "gelu_tanh", "positions": {"type": "learned", "length": 100}, "scale_embeddings": False},
@@ -29,20 +28,6 @@ MODELS = {
     "normed": {"norm": {"embeddings": True}, "head_width": 6, "output_bias": True},
 }
 models = pytest.mark.parametrize("changes", MODELS.values(), ids=MODELS.keys())
-
-
-def new(changes: dict[str, object]) -> Model:
-    torch.manual_seed(1)
-    settings = DecoderOnlySettings.model_validate({"architecture": "decoder_only", **SIZES, **changes})
-    model = build(settings, VocabularySpec(VOCAB_SIZE, VOCAB_SIZE)).eval()
-    for weight in model.parameters():
-        if not weight.any():  # biases are zero at first
-            torch.nn.init.normal_(weight, std=0.1)
-    return model
-
-
-def random_ids(*shape: int) -> Tensor:
-    return torch.randint(VOCAB_SIZE, shape)
 
 
 def whole_logits(model: Model, ids: Tensor, **others: Tensor) -> Tensor:
@@ -66,7 +51,7 @@ def test_unscaled_attention_begins_like_scaled_attention() -> None:
 
 @models
 def test_steps_give_the_logits_of_whole_sequences(changes: dict[str, object]) -> None:
-    model, ids = new(changes), random_ids(2, 80)  # longer than the first capacity of a cache
+    model, ids = tiny_decoder_only(**changes), random_ids(2, 80)  # longer than the first capacity of a cache
     expected, cache = whole_logits(model, ids), empty_cache(model, 2)
     for position, tokens in enumerate(ids.split(1, dim=1)):
         logits, cache = model.step(tokens, cache)
@@ -76,7 +61,7 @@ def test_steps_give_the_logits_of_whole_sequences(changes: dict[str, object]) ->
 @models
 @pytest.mark.parametrize("length", [1, 20, 70])
 def test_prompt_in_one_pass_gives_the_logits_of_steps(changes: dict[str, object], length: int) -> None:
-    model, ids = new(changes), random_ids(3, length + 4)
+    model, ids = tiny_decoder_only(**changes), random_ids(3, length + 4)
     expected = whole_logits(model, ids)
     logits, cache = model.prefill(ids[:, :length], torch.full((3,), length), empty_cache(model, 3))
     assert_close(logits[:, 0], expected[:, length - 1], atol=1e-5, rtol=1e-4)
@@ -91,7 +76,7 @@ def test_prompt_in_one_pass_gives_the_logits_of_steps(changes: dict[str, object]
 
 @models
 def test_packed_segments_have_the_logits_of_separate_sequences(changes: dict[str, object]) -> None:
-    model, first, second = new(changes), random_ids(2, 3), random_ids(2, 4)
+    model, first, second = tiny_decoder_only(**changes), random_ids(2, 3), random_ids(2, 4)
     others = {
         "positions": torch.tensor([0, 1, 2, 0, 1, 2, 3]).expand(2, -1),
         "segment_ids": torch.tensor([0, 0, 0, 1, 1, 1, 1]).expand(2, -1),
@@ -103,7 +88,7 @@ def test_packed_segments_have_the_logits_of_separate_sequences(changes: dict[str
 
 @models
 def test_later_tokens_do_not_change_earlier_logits(changes: dict[str, object]) -> None:
-    model, ids = new(changes), random_ids(2, 6)
+    model, ids = tiny_decoder_only(**changes), random_ids(2, 6)
     changed = ids.clone()
     changed[:, 3:] = (changed[:, 3:] + 1) % VOCAB_SIZE
     before, after = whole_logits(model, ids), whole_logits(model, changed)
@@ -116,7 +101,7 @@ def test_later_tokens_do_not_change_earlier_logits(changes: dict[str, object]) -
 def test_prepared_model_gives_the_same_logits(
     changes: dict[str, object], precision: InferencePrecision, tolerance: float
 ) -> None:
-    model, ids = new(changes), random_ids(2, 5)
+    model, ids = tiny_decoder_only(**changes), random_ids(2, 5)
     expected = whole_logits(model, ids)
     model.prepare_for_inference(Backend(precision))
     assert not [name for name, layer in model.named_modules() if isinstance(layer, Linear)]
@@ -127,7 +112,7 @@ def test_prepared_model_gives_the_same_logits(
 
 @models
 def test_every_parameter_gets_a_gradient(changes: dict[str, object]) -> None:
-    model, ids = new(changes).train(), random_ids(3, 6)
+    model, ids = tiny_decoder_only(**changes).train(), random_ids(3, 6)
     functional.cross_entropy(whole_logits(model, ids).flatten(0, 1), random_ids(18)).backward()
     assert not [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
     sizes = {each.name: model.get_parameter(each.name).shape[each.dimension] for each in model.vocabulary_parameters()}

@@ -3,20 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from tiny_decoder_only import VOCAB_SIZE, tiny_decoder_only
+from tiny_decoder_only import random_ids as any_random_ids
 from torch import Tensor
 from torch.nn import functional
 from torch.testing import assert_close
 
 from nmt_cli.data.batches import Batch
-from nmt_cli.models import build
-from nmt_cli.models.contract import DecoderInput, DecoderOutput, ModelInputs, VocabularySpec
+from nmt_cli.models.contract import DecoderInput, DecoderOutput, ModelInputs
 from nmt_cli.models.decoder_only.translator import DecoderOnlyTranslator
-from nmt_cli.recipe.model import DecoderOnlySettings
 from nmt_cli.recipe.training import Training
 from nmt_cli.training.objectives import build_objective
 
-VOCAB_SIZE, EOS = 13, 3
-SIZES = {"width": 16, "feed_forward": 24, "layers": 3, "heads": 4}
+EOS = 3
 MODELS = {
     "plain": {},
     "modern": {
@@ -35,19 +34,14 @@ directions = pytest.mark.parametrize("source_attention", ["bidirectional", "caus
 
 
 def new(source_attention: str, **changes: object) -> DecoderOnlyTranslator:
-    torch.manual_seed(1)
     rates = {"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
-    settings = {"architecture": "decoder_only", "source_attention": source_attention, **SIZES, **rates, **changes}
-    model = build(DecoderOnlySettings.model_validate(settings), VocabularySpec(VOCAB_SIZE, VOCAB_SIZE)).eval()
+    model = tiny_decoder_only(source_attention=source_attention, **{"layers": 3, **rates, **changes})
     assert isinstance(model, DecoderOnlyTranslator)
-    for weight in model.parameters():
-        if not weight.any():  # biases are zero at first
-            torch.nn.init.normal_(weight, std=0.1)
     return model
 
 
 def random_ids(*shape: int) -> Tensor:
-    return torch.randint(4, VOCAB_SIZE, shape)
+    return any_random_ids(*shape, first=4)
 
 
 def joint_logits(model: DecoderOnlyTranslator, source: Tensor, target: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ RUN = "runs/small"
         (f"{RUN}/model", "model", ("average of updates", "200, 300")),
         (f"{RUN}/model", "model", ("subwords", "9 source, 7 target")),
         (f"{RUN}/checkpoints/step_300", "checkpoint", ("parameters", "12")),
-        ("prepared", "prepared data", ("train/small", "1 of 4 pairs, 2 target subwords")),
+        ("prepared", "prepared data", ("train/small", "1 of 4 sentence pairs, 2 target subwords")),
         ("export", "export", ("format", "ctranslate2")),
         ("tokenizer", "tokenizer", ("subwords", "13, joint")),
         (f"{RUN}/evaluation/test", "evaluation", ("sentences", "3")),

@@ -38,6 +38,11 @@ def test_find_model_of_model_folder_has_no_run(tmp_path: Path) -> None:
     assert find_model(tmp_path).run is None
 
 
+def test_find_model_of_a_folder_of_runs_names_one(run: RunDirectory) -> None:
+    with pytest.raises(ModelError, match=rf"is a folder of 1 runs; choose one, such as {run.path}$"):
+        find_model(run.path.parent)
+
+
 def test_find_model_of_foreign_folder_is_a_model_error(tmp_path: Path, run: RunDirectory) -> None:
     with pytest.raises(ModelError, match="nowhere: "):
         find_model(tmp_path / "nowhere")

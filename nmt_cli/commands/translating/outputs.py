@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nmt_cli import __version__, files
-from nmt_cli.commands.model_config import named_model, settings_after_training
+from nmt_cli.commands.model_config import hashes_of_decoding, named_model, settings_after_training
 from nmt_cli.commands.stdout import open_stdout
 from nmt_cli.commands.translating.inputs import ByteRange, Input
 from nmt_cli.commands.translating.request_reader import InputOptions
@@ -186,10 +186,7 @@ def describe_model(path: Path, overrides: Sequence[str] = ()) -> Origin:
     description: dict[str, Any] = {part.name: files.sha256(part) for part in parts}
     if named.recipe is not None:
         description["decoding"] = named.recipe.decoding.model_dump(mode="json")
-    language_model = getattr(settings_after_training(named, overrides).decoding, "language_model", None)
-    if language_model is not None:
-        description["language_model"] = describe_model(language_model.path)
-    return description
+    return description | hashes_of_decoding(settings_after_training(named, overrides).decoding)
 
 
 def _as_json(value: Any) -> Any:

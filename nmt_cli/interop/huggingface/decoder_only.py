@@ -203,7 +203,7 @@ def _refuse_sliding_window(config: Config, num_layers: int) -> None:
 def _rotary_base(config: Config) -> float:
     """Return the base of the angles; ModelError if they are scaled, or if the configuration contradicts itself.
 
-    As in transformers, `rope_scaling` replaces `rope_parameters`. Without a base in either, it is `rope_theta`.
+    The base is that of `rope_scaling`, `rope_parameters` or `rope_theta`, which must agree.
     """
     found = dict[str, float]()
     for key in ("rope_scaling", "rope_parameters"):

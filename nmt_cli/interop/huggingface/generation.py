@@ -112,6 +112,8 @@ def _read(folder: Path, config: Mapping[str, Any]) -> tuple[Path, Mapping[str, A
 def _beam_search(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     decoding: dict[str, Any] = {"strategy": "beam", "beam_size": 1}
     decoding |= {ours: given[theirs] for theirs, ours in _NAMES.items() if given.get(theirs)}
+    if decoding.get("num_beam_groups", 1) != 1:
+        decoding.setdefault("diversity_penalty", 0.0)
     return decoding | {"length_penalty": Config(path, given).get("length_penalty", float, 1.0)}
 
 

@@ -36,7 +36,7 @@ def training_data_section(contents: RunContents) -> PageSection:
         "epochs": history.epochs if history else 0.0,
         "target_tokens": history.target_tokens if history else 0,
         "problem": problem,
-        "unit": contents.recipe.data.unit if contents.recipe is not None else "pairs",
+        "unit": contents.recipe.data.unit if contents.recipe is not None else "sentence pairs",
         "histograms": histograms,
     }
     return PageSection("Data", "training_data.html.j2", content)

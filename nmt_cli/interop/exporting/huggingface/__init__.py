@@ -42,7 +42,7 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
     files.write_json(folder / "generation_config.json", generation_config(exported))
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     write_tensor_stream(folder / WEIGHTS, shapes, tensors.items(), {"format": "pt"})
-    if config["model_type"] == "marian" and marian_tokenizer.is_held(exported):
+    if config["model_type"] == "marian" and marian_tokenizer.can_represent(exported):
         usage = marian_tokenizer.write_marian_tokenizer(exported, folder, config["max_position_embeddings"])
     else:
         usage = write_tokenizers(exported, folder, config.get("max_position_embeddings"))

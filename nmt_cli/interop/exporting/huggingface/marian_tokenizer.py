@@ -16,7 +16,7 @@ FILE = "vocab.json"
 _UNKNOWN_LANGUAGE = "und"
 
 
-def is_held(exported: ExportedModel) -> bool:
+def can_represent(exported: ExportedModel) -> bool:
     """Return whether MarianTokenizer can hold the tokenizer; all its translations begin with pad."""
     tokenizer, special = exported.tokenizer, exported.tokenizer.special_tokens
     sides = tokenizer.source, tokenizer.target
