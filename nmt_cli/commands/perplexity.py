@@ -71,6 +71,8 @@ def score_text(
     if output_options.word_scores:
         raise RecipeError("--word-scores: is not supported with a language model")
     loaded = load_language_model(options.models[0], options.overrides, options.adapter)
+    if loaded.decoding.length is not None:
+        raise RecipeError("decoding.length: has no effect with a language model; remove the key")
     scorer, settings = create_document_scorer(loaded), loaded.decoding
     started, invalid, result = time.monotonic(), InvalidLines(), ScoreResult()
     with (

@@ -169,6 +169,8 @@ def test_score_writes_a_line_per_line(trained: Path, capfdbinary: pytest.Capture
     assert all(record["score"] < 0 for record in records)
     with pytest.raises(RecipeError, match="--source"):
         nmt("score", str(trained / "run"), "--source", "a", "--target", "b")
+    with pytest.raises(RecipeError, match=r"decoding\.length"):
+        nmt("score", str(trained / "run"), "--target", str(trained / "lines.txt"), "--set", "decoding.length=short")
 
 
 def test_streamed_text_is_the_whole_continuation(trained: Path) -> None:

@@ -50,6 +50,13 @@ def check_empty_sides(corpus: CorpusSample) -> list[DataFinding]:
     return [DataFinding("warning", "sides", corpus.name, message, advice)]
 
 
+def check_documents(corpus: CorpusSample) -> list[DataFinding]:
+    """Report a corpus without documents."""
+    if not all(is_blank(text) for text in corpus.sides["target"]):
+        return []
+    return [DataFinding("error", "files", corpus.name, "there are no documents", "check that this is the right file")]
+
+
 def check_identical_sides(corpus: CorpusSample) -> list[DataFinding]:
     """Report a corpus with many pairs that are not translated."""
     if base_language(corpus.languages[0]) == base_language(corpus.languages[1]):

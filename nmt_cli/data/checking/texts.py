@@ -8,7 +8,7 @@ from nmt_cli.console import OnProgress, ProgressBar
 from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.artefacts import check_artefacts
 from nmt_cli.data.checking.languages import check_languages, check_line_languages
-from nmt_cli.data.checking.pairs import check_alignment, check_empty_sides, check_identical_sides
+from nmt_cli.data.checking.pairs import check_alignment, check_documents, check_empty_sides, check_identical_sides
 from nmt_cli.data.checking.sampling import CorpusSample, Pair, sample_corpus
 from nmt_cli.data.preparation.encoding import drop_reasons
 from nmt_cli.data.reading import read_examples, read_pairs
@@ -62,7 +62,7 @@ def read_texts(data: Data, *, identify_languages: bool = False) -> TextSamples:
             findings.append(DataFinding("error", "files", name, str(error)))
         else:
             held_out[name] = sample_corpus(name, data.languages_of(section), sets[name])
-    leaks = LeakDetector(sets)
+    leaks = LeakDetector(sets, data.unit)
     train = []
     for name, corpus in data.train.items():
         key = f"data.train.{name}"
@@ -76,7 +76,7 @@ def read_texts(data: Data, *, identify_languages: bool = False) -> TextSamples:
             findings.append(DataFinding("error", "files", key, str(error)))
     corpora = [*train, *held_out.values()]
     checks = (*_CHECKS, check_line_languages) if identify_languages else _CHECKS
-    checks = () if data.is_monolingual else checks  # which compare both sides
+    checks = (check_documents,) if data.is_monolingual else checks  # others compare both sides
     findings += [finding for corpus in corpora for check in checks for finding in check(corpus)]
     return TextSamples(train, list(held_out.values()), findings + leaks.findings(data.filters))
 
@@ -122,14 +122,17 @@ def _pairs_of(data: Data, section: AnyCorpus | TestSet, dropped: Counter[str]) -
 
 
 class LeakDetector:
-    """Finds pairs and sources of the validation and test sets in the training text.
+    """Finds pairs and sources, or documents, of the validation and test sets in the training text.
 
     Args:
-        sets: Pairs of each set, by recipe key; a source with several references is there once with each.
+        sets: Pairs of each set, by recipe key; a source with several references is there once with each. Documents are
+            targets without a source.
+        unit: What the sets consist of.
     """
 
-    def __init__(self, sets: dict[str, list[Pair]]) -> None:
-        self._sets = {name: [(_collapse(source), _collapse(target)) for source, target in sets[name]] for name in sets}
+    def __init__(self, sets: dict[str, list[Pair]], unit: str = "sentence pairs") -> None:
+        self._unit = unit
+        self._sets = {name: [_key(pair) for pair in sets[name]] for name in sets}
         self._targets: dict[str, set[str]] = {}
         for source, target in (pair for pairs in self._sets.values() for pair in pairs if pair[0]):
             self._targets.setdefault(source, set()).add(target)
@@ -140,11 +143,11 @@ class LeakDetector:
     def watch(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
         """Yield the pairs of a training corpus unchanged, and compare each with the sets."""
         for pair in pairs:
-            source = _collapse(pair[0])
+            source, target = _key(pair)
             targets = self._targets.get(source)
             if targets is not None:
                 self._found_sources.add(source)
-                if (target := _collapse(pair[1])) in targets:
+                if target in targets:
                     self._found_pairs.add((source, target))
                     self._num_leaking += 1
             yield pair
@@ -157,7 +160,8 @@ class LeakDetector:
         found = [leak for name in self._sets for leak in self._leaks(name, removed, is_refused)]
         if self._num_leaking and "pair" in removed and not is_refused:
             verb = "is" if self._num_leaking == 1 else "are"
-            message = f"{_count(self._num_leaking, 'training pair')} {verb} in a validation or test set"
+            message = f"{_count(self._num_leaking, self._unit.removesuffix('s'))} of the training text {verb}"
+            message += " in a validation or test set"
             found.append(DataFinding("fact", "leaks", "data.filters", message, "the filter `overlap` drops them"))
         return found
 
@@ -166,7 +170,10 @@ class LeakDetector:
         num_pairs = sum(pair in self._found_pairs for pair in pairs)
         num_sources = sum(source in self._found_sources for source, _ in pairs)
         if num_pairs and (is_refused or "pair" not in removed):
-            message = f"{percentage(num_pairs, len(pairs))} of the pairs ({num_pairs:,}) are also in the training text"
+            message = (
+                f"{percentage(num_pairs, len(pairs))} of the {self._unit} ({num_pairs:,}) are also in the training"
+            )
+            message += " text"
             advice = "the filter `overlap` removes them from the training text"
             yield DataFinding("error" if is_refused else "warning", "leaks", name, message, advice)
         elif num_sources > _MAX_KNOWN_SOURCES * len(pairs) and "source" not in removed:
@@ -177,6 +184,7 @@ class LeakDetector:
             yield DataFinding("warning", "leaks", name, message, advice)
 
 
-def _collapse(line: str) -> str:
-    """Collapse white space."""
-    return " ".join(line.split())
+def _key(pair: Pair) -> Pair:
+    """Return both sides with white space collapsed; a document twice."""
+    source, target = (" ".join(side.split()) for side in pair)
+    return source or target, target

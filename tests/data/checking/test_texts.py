@@ -161,3 +161,14 @@ def test_known_sources_are_reported_unless_removed(compare: str, is_reported: bo
 def test_leak_of_any_reference_is_found(pairs: Make) -> None:
     ((source, target),) = pairs(1)
     assert leaks([(source, target)], [(source, "another"), (source, target)])
+
+
+def test_documents_are_checked_for_leaks_and_none(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("\n\n".join(f"Document {n}." for n in range(40)))
+    (tmp_path / "dev.txt").write_text("\n\n".join(f"Document  {n}." for n in range(35, 45)))
+    (tmp_path / "none.txt").write_text("\n \n")
+    train, *valid = ({"format": "text", "file": str(tmp_path / f"{name}.txt")} for name in ("train", "dev", "none"))
+    data = {"target_language": "en", "prepared": "prepared", "train": {"t": train}}
+    texts = read_texts(Data.model_validate({**data, "valid": dict(zip(("dev", "none"), valid, strict=True))}))
+    assert reported(texts) == [("error", "files", "data.valid.none"), ("warning", "leaks", "data.valid.dev")]
+    assert re.search(r"50 % of the documents \(5\)", texts.findings[1].message)
