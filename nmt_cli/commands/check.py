@@ -13,7 +13,7 @@ from nmt_cli.commands.loading import model_without_weights, vocabulary_spec
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
 from nmt_cli.commands.starting import with_start
 from nmt_cli.console import Reporter
-from nmt_cli.data.arrays import Integers, RaggedArray
+from nmt_cli.data.arrays import Integers, RaggedArray, evenly_spaced
 from nmt_cli.data.checking import DataFinding
 from nmt_cli.data.checking.hyperparameters import (
     TrainingEstimate,
@@ -29,7 +29,7 @@ from nmt_cli.data.checking.pairs import (
     check_upsampling,
     needed_upsampling,
 )
-from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
+from nmt_cli.data.checking.sampling import CorpusSample
 from nmt_cli.data.checking.subwords import CheckTokenizer, check_coverage, find_tokenizer
 from nmt_cli.data.checking.texts import read_texts
 from nmt_cli.data.tokenizer import Tokenizer

@@ -11,8 +11,7 @@ from nmt_cli.commands.evaluation_inputs import read_parallel
 from nmt_cli.commands.loading import capabilities_of, config_of_model, require_restrictable
 from nmt_cli.commands.model_config import named_model
 from nmt_cli.console import Reporter
-from nmt_cli.data.arrays import RaggedArray
-from nmt_cli.data.checking.sampling import evenly_spaced, evenly_spaced_indices
+from nmt_cli.data.arrays import RaggedArray, evenly_spaced, evenly_spaced_indices
 from nmt_cli.data.prepared import open_prepared
 from nmt_cli.data.shortlist import Shortlist
 from nmt_cli.data.shortlist.lexicon import make_shortlist

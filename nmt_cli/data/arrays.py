@@ -1,12 +1,14 @@
-"""Types of arrays, rows of different lengths, and arithmetic of adjacent ranges."""
+"""Types of arrays, rows of different lengths, arithmetic of adjacent ranges, and evenly spaced indices."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+T = TypeVar("T")
 
 Array = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]
@@ -73,3 +75,17 @@ def concatenate_ranges(starts: Integers, lengths: Integers) -> Integers:
     """Return the elements of ranges, one range after another: 5 6 1 2 3 for starts 5 0 1 and lengths 2 0 3."""
     elements: Integers = np.arange(lengths.sum()) + np.repeat(starts - starts_of(lengths), lengths)
     return elements
+
+
+def evenly_spaced_indices(count: int, max_indices: int) -> list[int]:
+    """Return at most `max_indices` evenly spaced indices below `count`, including the first and the last."""
+    if max_indices >= count:
+        return list(range(count))
+    if max_indices == 1:
+        return [0]
+    return [index * (count - 1) // (max_indices - 1) for index in range(max_indices)]
+
+
+def evenly_spaced(items: Sequence[T], max_items: int) -> list[T]:
+    """Return at most `max_items` evenly spaced items, including the first and the last."""
+    return [items[index] for index in evenly_spaced_indices(len(items), max_items)]

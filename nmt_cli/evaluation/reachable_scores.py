@@ -1,7 +1,8 @@
 """The highest scores that a normalisation of the target text allows."""
 
+from nmt_cli.data.arrays import evenly_spaced
 from nmt_cli.data.checking import DataFinding, percentage
-from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
+from nmt_cli.data.checking.sampling import CorpusSample
 from nmt_cli.evaluation.metrics import score
 from nmt_cli.evaluation.target_language import for_language
 from nmt_cli.recipe.evaluation import Evaluation

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from nmt_cli import files
-from nmt_cli.data.checking.sampling import evenly_spaced_indices
+from nmt_cli.data.arrays import evenly_spaced_indices
 from nmt_cli.errors import DataError, NmtError
 from nmt_cli.reporting.rendering import render_markdown
 from nmt_cli.runs.directory import ANALYSIS, HYPOTHESES, REPORT, ROBUSTNESS, SCORES, TOXICITY, RunDirectory

@@ -4,8 +4,9 @@ import re
 import unicodedata
 from collections import Counter
 
+from nmt_cli.data.arrays import evenly_spaced
 from nmt_cli.data.checking import DataFinding, percentage
-from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
+from nmt_cli.data.checking.sampling import CorpusSample
 from nmt_cli.text.checks.scripts import base_language, script_of, scripts_of
 from nmt_cli.text.language_id import line_identifier
 

@@ -1,11 +1,9 @@
 """Samples of lines and of corpora. A corpus is read once: all pairs are counted, and excerpts are kept."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 Pair = tuple[str, str]
-T = TypeVar("T")
 
 _EXCERPT_PAIRS = 200
 _MAX_EXCERPTS = 100
@@ -66,17 +64,3 @@ def sample_corpus(name: str, languages: tuple[str, str], pairs: Iterable[Pair]) 
             kept.append(Excerpt(num_pairs))
         kept[-1].pairs.append(pair)
     return CorpusSample(name, languages, num_pairs, kept)
-
-
-def evenly_spaced_indices(count: int, max_indices: int) -> list[int]:
-    """Return at most `max_indices` evenly spaced indices below `count`, including the first and the last."""
-    if max_indices >= count:
-        return list(range(count))
-    if max_indices == 1:
-        return [0]
-    return [index * (count - 1) // (max_indices - 1) for index in range(max_indices)]
-
-
-def evenly_spaced(items: Sequence[T], max_items: int) -> list[T]:
-    """Return at most `max_items` evenly spaced items, including the first and the last."""
-    return [items[index] for index in evenly_spaced_indices(len(items), max_items)]

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
+from nmt_cli.data.arrays import evenly_spaced
 from nmt_cli.data.checking import DataFinding, percentage
-from nmt_cli.data.checking.sampling import CorpusSample, evenly_spaced
+from nmt_cli.data.checking.sampling import CorpusSample
 from nmt_cli.data.preparation.tokenizer_training import adapted_max_length, suitable_vocabulary_sizes, train_adapted
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import PieceKind

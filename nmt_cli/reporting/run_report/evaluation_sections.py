@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from nmt_cli.data.checking.sampling import evenly_spaced_indices
+from nmt_cli.data.arrays import evenly_spaced_indices
 from nmt_cli.errors import DataError, NmtError
 from nmt_cli.reporting.evaluation_files import (
     EvaluatedSentence,
