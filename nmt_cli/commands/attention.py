@@ -62,6 +62,11 @@ def attention_heads(
     argument_text(translation or "", "the translation")
     [path] = options.models
     loaded = load_model(path, options.overrides, options.adapter)
+    encoder = getattr(loaded.config.model, "encoder", None)
+    if kind == "encoder" and encoder is not None and encoder.type != "flat":
+        raise RecipeError(
+            f"{path}: has no encoder attention to draw, as model.encoder is {encoder.type}; use --kind cross"
+        )
     if loaded.tokenizer.factors.names or loaded.config.context is not None:
         raise RecipeError(f"{path}: attention of models with source factors or context is not supported")
     if not text.strip():

@@ -11,6 +11,7 @@ from nmt_cli.models.encoder_decoder import OutputLayer
 from nmt_cli.models.pointer import PointerGeneratorLayer
 from nmt_cli.models.rnn import Rnn
 from nmt_cli.models.transformer import Transformer
+from nmt_cli.models.transformer.hierarchical import HierarchicalTransformer
 from nmt_cli.recipe.model import CtcSettings, DecoderOnlySettings, ModelSettings, RnnSettings, TransformerSettings
 
 
@@ -21,8 +22,18 @@ def _decoder_only(
     return model(settings, vocabulary, output_layer)
 
 
+TRANSFORMERS: dict[str, type[Transformer]] = {"flat": Transformer, "hierarchical": HierarchicalTransformer}
+"""By `model.encoder.type`."""
+
+
+def _transformer(
+    settings: TransformerSettings, vocabulary: VocabularySpec, output_layer: type[OutputLayer]
+) -> Transformer:
+    return TRANSFORMERS[settings.encoder.type](settings, vocabulary, output_layer)
+
+
 MODELS: dict[type[Any], Callable[[Any, VocabularySpec, type[OutputLayer]], Model]] = {
-    TransformerSettings: Transformer,
+    TransformerSettings: _transformer,
     RnnSettings: Rnn,
     CtcSettings: Ctc,
     DecoderOnlySettings: _decoder_only,

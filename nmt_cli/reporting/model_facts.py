@@ -25,6 +25,9 @@ def model_facts(config: Any, manifest: Any, tokenizer: Path) -> dict[str, str]:
         model, vocabulary = config.get("model"), config.get("vocabulary")
         if isinstance(model, dict):
             facts["architecture"] = str(model.get("architecture"))
+            encoder = model.get("encoder")
+            if isinstance(encoder, dict) and encoder.get("type") != "flat":
+                facts["encoder"] = str(encoder.get("type"))
         if isinstance(vocabulary, dict):
             facts["subwords"] = f"{vocabulary.get('source_size')} source, {vocabulary.get('target_size')} target"
     if isinstance(manifest, dict) and isinstance(updates := manifest.get("averaged_updates"), list):

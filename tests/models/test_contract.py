@@ -82,6 +82,26 @@ SOME = {
     "ssru": transformer(
         decoder_self_attention="ssru", decoder_start="zeros", norm={"position": "post"}, positions={"spacing": "t2t"}
     ),
+    "hierarchical": transformer(encoder={"type": "hierarchical", "segment_tokens": 3}),
+    "hierarchical-post": transformer(
+        encoder={"type": "hierarchical", "segment_tokens": 2, "document_layers": 2},
+        encoder_layers=3,
+        norm={"position": "post"},
+        positions={"type": "learned", "length": 40},
+        decoder_self_attention="ssru",
+    ),
+    "hierarchical-modern": transformer(
+        encoder={"type": "hierarchical", "segment_tokens": 2},
+        norm={"type": "rms"},
+        positions=ROTARY,
+        activation="swiglu",
+        key_value_heads=2,
+        output={"type": "pointer_generator"},
+    ),
+    "hierarchical-relative": transformer(
+        encoder={"type": "hierarchical", "segment_tokens": 3},
+        positions={"type": "relative", "buckets": 8, "max_distance": 20, "each_layer": True},
+    ),
     "prefix": prefix(),
     "prefix-causal": prefix(source_attention="causal", norm={"position": "post"}, tied_embeddings="input"),
     "prefix-modern": prefix(norm={"type": "rms"}, positions=ROTARY, activation="swiglu", key_value_heads=2),

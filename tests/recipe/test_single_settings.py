@@ -22,6 +22,7 @@ IMPOSSIBLE_ALONE = {
     "model.heads",  # 7 does not divide the width of a preset
     "model.key_value_heads",  # 7 divides no number of heads that divides the width
     "model.input_feeding",
+    "model.encoder.document_layers",  # as many as the layers of a preset
     "model.output.heads",  # more than the heads of a preset
     "model.output.layer",
     "model.positions.max_distance",

@@ -75,6 +75,12 @@ class ExportedModel:
                 f"a token of a language after the source, or as decoder_start, is not supported by {program}"
             )
 
+    def require_flat_encoder(self, program: str) -> None:
+        """Raise ModelError if source tokens do not attend to the whole source."""
+        settings = self.model.export_settings()
+        if settings is not None and settings.encoder.type != "flat":
+            raise ModelError(f"model.encoder: {settings.encoder.type} is not supported by {program}; it needs flat")
+
     @property
     def max_length(self) -> int:
         """Maximum length of a translation in subwords."""
@@ -86,6 +92,7 @@ class ExportedModel:
         settings = self.model.export_settings()
         if settings is None:
             raise ModelError(f"model.architecture: is not supported by {program}; it needs a transformer")
+        self.require_flat_encoder(program)
         if is_marian:
             return settings
         if settings.decoder_self_attention == "ssru":

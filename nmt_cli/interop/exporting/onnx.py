@@ -98,6 +98,7 @@ def write(exported: ExportedModel, folder: Path) -> Mapping[str, Any]:
     model = exported.model
     if not isinstance(model, Transformer | Rnn):
         raise ModelError("model.architecture: is not supported by the export to ONNX")
+    exported.require_flat_encoder("the export to ONNX")
     if 4 * sum(each.numel() for each in model.parameters()) > _MAX_BYTES:
         raise ModelError("the model has more than 2 GiB of parameters, more than a file of ONNX can hold")
     model = deepcopy(model).cpu().eval()

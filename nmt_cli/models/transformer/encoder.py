@@ -1,12 +1,13 @@
 """The encoder of a Transformer (Vaswani et al. 2017)."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from nmt_cli.models.contract import EncoderOutput, ModelInputs
-from nmt_cli.models.positions import Positions, add_positions
+from nmt_cli.models.positions import Positions, RotaryCache, add_positions
 from nmt_cli.models.transformer.model import TransformerModel
 
 
@@ -31,15 +32,31 @@ class TransformerEncoder(TransformerModel):
     def encode(self, inputs: ModelInputs) -> TransformerEncoderOutput:
         assert inputs.ids is not None
         attn_mask, columns = source_attn_mask(inputs), self._source_columns(inputs)
-        length = inputs.ids.size(1)
-        positions = self.encoder_positions(torch.arange(length, device=inputs.ids.device))
+        positions = self.encoder_positions(torch.arange(inputs.ids.size(1), device=inputs.ids.device))
         hidden_states = add_positions(self.embeddings.embed_source(inputs), positions.additive)
         hidden_states = self.dropout(self.encoder_embedding_norm(hidden_states))
-        masks = self.encoder_positions.attn_masks(attn_mask, length, len(self.encoder))
-        for layer, mask in zip(self.encoder, masks, strict=True):
+        hidden_states = self._encode_embedded(hidden_states, positions.rotary, attn_mask)
+        return TransformerEncoderOutput(hidden_states, attn_mask, source_columns=columns)
+
+    def _encode_embedded(self, hidden_states: Tensor, rotary: RotaryCache | None, attn_mask: Tensor | None) -> Tensor:
+        """Encode embedded sources [B,S,D] → [B,S,D], normalised; attn_mask [B,1,1,S] is true at tokens."""
+        masks = self.encoder_positions.attn_masks(attn_mask, hidden_states.size(1), len(self.encoder))
+        hidden_states = self._run_layers(self.encoder, hidden_states, rotary, masks)
+        normalised: Tensor = self.encoder_norm(hidden_states)
+        return normalised
+
+    def _run_layers(
+        self,
+        layers: Iterable[nn.Module],
+        hidden_states: Tensor,
+        rotary: RotaryCache | None,
+        attn_masks: Sequence[Tensor | None],
+    ) -> Tensor:
+        """Apply encoder layers, each with its mask, to [B,S,D]; training may skip some."""
+        for layer, attn_mask in zip(layers, attn_masks, strict=True):
             if not self._skips_layer():
-                hidden_states = self._run(layer, hidden_states, positions.rotary, mask)
-        return TransformerEncoderOutput(self.encoder_norm(hidden_states), attn_mask, source_columns=columns)
+                hidden_states = self._run(layer, hidden_states, rotary, attn_mask)
+        return hidden_states
 
 
 def source_attn_mask(inputs: ModelInputs) -> Tensor | None:

@@ -4,6 +4,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from nmt_cli.recipe.model.encoders import EncoderSettings as EncoderSettings
+from nmt_cli.recipe.model.encoders import FlatEncoder as FlatEncoder
+from nmt_cli.recipe.model.encoders import HierarchicalEncoder as HierarchicalEncoder
 from nmt_cli.recipe.model.layers import LayerSettings as LayerSettings
 from nmt_cli.recipe.model.layers import LearnedPositions as LearnedPositions
 from nmt_cli.recipe.model.layers import NormSettings as NormSettings
@@ -37,6 +40,8 @@ class TransformerSettings(LayerSettings):
     """Number of encoder layers."""
     decoder_layers: Annotated[int, Field(ge=1, le=256)]
     """Number of decoder layers."""
+    encoder: EncoderSettings = FlatEncoder()
+    """How the encoder reads the source."""
     decoder_self_attention: Literal["softmax", "ssru"] = "softmax"
     """How the decoder reads earlier target tokens: by softmax attention, or by an SSRU (Kim et al. 2019), a recurrent
     unit whose cost does not grow with the length; with a shallow decoder it is the usual student for CPUs."""
@@ -65,6 +70,9 @@ class TransformerSettings(LayerSettings):
 
     def conflicts(self) -> Conflicts:
         yield from super().conflicts()
+        if isinstance(self.encoder, HierarchicalEncoder) and self.encoder.document_layers >= self.encoder_layers:
+            message = f"{self.encoder.document_layers} must be less than encoder_layers ({self.encoder_layers})"
+            yield "encoder.document_layers", message
         if self.decoder_self_attention == "ssru" and self.positions.type in ("rotary", "relative"):
             yield "decoder_self_attention", f"ssru cannot be combined with {self.positions.type} positions"
         if self.pointing_layer >= self.decoder_layers:
