@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from io import StringIO
 from pathlib import Path
-from typing import IO, Any, Protocol, TextIO
+from typing import IO, Any, Literal, Protocol, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +21,8 @@ from nmt_cli.errors import NmtError, StoppedError
 
 OnProgress = Callable[[int], object]
 """Called with the number of items that have been completed since the last call."""
+BarStyle = Literal["estimates", "figures", "brief"]
+"""Speed and time left, also as lines off a terminal; figures of the caller; or speed and time left until the end."""
 
 # The lock that tqdm makes is shared with forked processes, and one that is killed while it writes never releases it.
 tqdm.set_lock(threading.RLock())
@@ -64,7 +66,7 @@ class Reporter(Protocol):
         """Report rows of values; the first column is text."""
 
     def progress_bar(
-        self, description: str, unit: str, total: int | None = None, done: int = 0, plain_lines: bool = True
+        self, description: str, unit: str, total: int | None = None, done: int = 0, style: BarStyle = "estimates"
     ) -> "ProgressBar":
         """Return a progress bar, to be used as a context manager."""
 
@@ -183,21 +185,21 @@ class ProgressBar:
         unit: Plural name of what is counted, such as "lines".
         total: Number of items in all, if known.
         done: Items completed by an earlier run. They do not count towards the speed.
-        plain_lines: Print plain lines off a terminal; False if the caller prints its own, and gives the time left.
+        style: See BarStyle.
     """
 
     def __init__(
-        self, description: str, unit: str, total: int | None = None, done: int = 0, plain_lines: bool = True
+        self, description: str, unit: str, total: int | None = None, done: int = 0, style: BarStyle = "estimates"
     ) -> None:
         self.description, self.unit, self.total, self.done = description, unit, total, done
-        self._has_plain_lines = plain_lines
+        self._has_plain_lines = style == "estimates"
         self._started, self._initial, self._next_line = time.monotonic(), done, time.monotonic() + 10
         self._bar: tqdm[Any] | None = None
         self.on_terminal = _is_terminal() and not _is_quiet and _capture.get() is None
         if self.on_terminal:
-            layout: dict[str, Any] = {} if plain_lines else {"bar_format": _BAR_OF_FIGURES}
+            layout: dict[str, Any] = {"bar_format": _BAR_OF_FIGURES} if style == "figures" else {}
             shown: dict[str, Any] = {"desc": description, "unit": f" {unit}", "total": total, "initial": done}
-            self._bar = tqdm(dynamic_ncols=True, file=sys.stderr, **shown, **layout)
+            self._bar = tqdm(dynamic_ncols=True, file=sys.stderr, leave=style != "brief", **shown, **layout)
 
     def __enter__(self) -> "ProgressBar":
         return self

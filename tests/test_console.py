@@ -112,6 +112,13 @@ def test_progress_bar_quiet_prints_nothing(capsys: pytest.CaptureFixture[str], c
     assert capsys.readouterr().err == ""
 
 
+def test_brief_progress_bar_prints_nothing_off_terminal(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
+    with console.ProgressBar("validating", "lines", total=10, style="brief") as progress:
+        clock[0] += 60
+        progress.advance()
+    assert capsys.readouterr().err == ""
+
+
 def test_time_left_ignores_items_of_earlier_run(clock: list[float]) -> None:
     with console.ProgressBar("training", "updates", total=1000, done=900) as progress:
         assert progress.time_left() == ""

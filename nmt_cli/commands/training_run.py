@@ -84,7 +84,7 @@ class TrainingRun:
             save = prepared.tokenizer.save
             changes = begin(run, self._recipe, recipe_path, identity | base, save, environment(), self._reporter)
         limit_memory_growth()
-        decoder = validation_decoder(self._recipe, prepared, self._trainer.device)
+        decoder = validation_decoder(self._recipe, prepared, self._trainer.device, self._reporter)
         with catch_stop_signals(self._reporter) as received_signal:
             self._checkpointer.sync_run_directory()
             self._log_start(changes)

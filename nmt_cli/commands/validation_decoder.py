@@ -6,6 +6,7 @@ import torch
 
 from nmt_cli.commands.loading import config_of
 from nmt_cli.commands.translators import source_tags
+from nmt_cli.console import Reporter
 from nmt_cli.data.prepared import Prepared
 from nmt_cli.data.reading import read_all
 from nmt_cli.decoding.requests import DEFAULT_OPTIONS, Request, TranslateOptions, in_documents, plain_requests
@@ -18,8 +19,12 @@ from nmt_cli.recipe.schema import Recipe
 from nmt_cli.training.validation import ValidationDecoder
 
 
-def validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device) -> ValidationDecoder:
+def validation_decoder(
+    recipe: Recipe, prepared: Prepared, device: torch.device, reporter: Reporter
+) -> ValidationDecoder:
     """Translate and score validation sets like `nmt evaluate`, from the raw text, but without repair.
+
+    A terminal shows the progress of each translation.
 
     Text without translations has no scores but those of its loss.
     """
@@ -49,7 +54,10 @@ def validation_decoder(recipe: Recipe, prepared: Prepared, device: torch.device)
         )
         evaluation = for_language(recipe.evaluation, data.target_language)
         translator = Translator(model, tokenizer, recipe.decoding, device, inference, evaluation=evaluation)
-        return [translation.best.text for translation in translator.translate([each for _, each in inputs])]
+        requests = [request for _, request in inputs]
+        bar = reporter.progress_bar("validating", "lines", len(requests), style="brief")
+        with bar:
+            return [translation.best.text for translation in translator.translate(requests, bar.advance)]
 
     def scores(name: str, hypotheses: list[str]) -> Mapping[str, float]:
         texts = EvaluationTexts(hypotheses, references[name])

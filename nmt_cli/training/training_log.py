@@ -61,7 +61,7 @@ class TrainingLog:
         is_limited_by_updates = limits.epochs is None and limits.minutes is None
         total = limits.updates if is_limited_by_updates else None
         # No plain lines: `_report_interval` prints its own, with figures.
-        self.progress_bar = reporter.progress_bar("training", "updates", total, state.num_updates, plain_lines=False)
+        self.progress_bar = reporter.progress_bar("training", "updates", total, state.num_updates, "figures")
         self._num_parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
         precision = torch.bfloat16 if trainer.settings.precision == "bf16" else torch.float32
         self._peak_flops = matmul_speed(trainer.device, precision) * trainer.distributed.world_size
