@@ -12,6 +12,7 @@ from nmt_cli.models.pointer import PointerGeneratorLayer
 from nmt_cli.models.rnn import Rnn
 from nmt_cli.models.transformer import Transformer
 from nmt_cli.models.transformer.hierarchical import HierarchicalTransformer
+from nmt_cli.models.transformer.local import LocalTransformer
 from nmt_cli.recipe.model import CtcSettings, DecoderOnlySettings, ModelSettings, RnnSettings, TransformerSettings
 
 
@@ -22,7 +23,11 @@ def _decoder_only(
     return model(settings, vocabulary, output_layer)
 
 
-TRANSFORMERS: dict[str, type[Transformer]] = {"flat": Transformer, "hierarchical": HierarchicalTransformer}
+TRANSFORMERS: dict[str, type[Transformer]] = {
+    "flat": Transformer,
+    "hierarchical": HierarchicalTransformer,
+    "local": LocalTransformer,
+}
 """By `model.encoder.type`."""
 
 

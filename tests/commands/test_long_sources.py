@@ -16,7 +16,10 @@ from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.interop.exporting import FORMATS
 from nmt_cli.recipe.loading import load_recipe
 
-ENCODERS = {"hierarchical": {"type": "hierarchical", "segment_tokens": 3}}
+ENCODERS = {
+    "hierarchical": {"type": "hierarchical", "segment_tokens": 3},
+    "local": {"type": "local", "block_tokens": 1, "global_tokens": 2},
+}
 MODEL = {
     **letter_task.RECIPE["model"],
     "architecture": "transformer",
@@ -114,6 +117,8 @@ def test_no_format_takes_the_model(encoder: dict[str, object], to: str, tmp_path
         ({"model.encoder": {"type": "hierarchical", "document_layers": 3}}, "model.encoder.document_layers"),
         ({"model.encoder": {"type": "hierarchical", "segment_tokens": 0}}, "model.encoder.segment_tokens"),
         ({"model.encoder": {"segment_tokens": 8}}, "model.encoder"),
+        ({"model.encoder": {"type": "local", "global_tokens": 0}}, "model.encoder.global_tokens"),
+        ({"model.encoder": {"type": "local"}, "model.positions": {"type": "relative"}}, "model.encoder"),
         ({"model.encoder": {"type": "tree"}}, "model.encoder"),
     ],
 )

@@ -31,13 +31,16 @@ class Transformer(TransformerEncoder):
         self.encoder_positions = Positions(settings, settings.encoder_layers, is_causal=False)
         self.decoder_positions = Positions(settings, settings.decoder_layers, is_causal=True)
         self.encoder_embedding_norm, self.decoder_embedding_norm = (new_embedding_norm(settings) for _ in range(2))
-        self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
+        self.encoder = nn.ModuleList(self._new_encoder_layer(settings) for _ in range(settings.encoder_layers))
         self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers))
         self.encoder_norm, self.decoder_norm = new_final_norm(settings), new_final_norm(settings)
         self._add_layer_output(settings, output_layer)
         # Some 14 vectors of the width in each layer, and 3 of the feed-forward's; decoder layers attend twice.
         layers = settings.encoder_layers + 1.5 * settings.decoder_layers
         self.activations_per_token = round(layers * (14 * width + 3 * settings.feed_forward))
+
+    def _new_encoder_layer(self, settings: TransformerSettings) -> EncoderLayer:
+        return EncoderLayer(settings)
 
     def decode(
         self, encoder_output: TransformerEncoderOutput, target: DecoderInput, attention: bool = False

@@ -17,9 +17,10 @@ from nmt_cli.recipe.model import CtcSettings, LayerSettings, TransformerSettings
 class SelfAttentionLayer(nn.Module):
     """The parameters of self-attention and feed-forward."""
 
-    def __init__(self, settings: LayerSettings) -> None:
+    def __init__(self, settings: LayerSettings, self_attention: SelfAttention | None = None) -> None:
+        """`self_attention`: None for attention to all positions."""
         super().__init__()
-        self.self_attention = SelfAttention(*_attention_sizes(settings))
+        self.self_attention = self_attention or SelfAttention(*attention_sizes(settings))
         self.feed_forward = FeedForward(settings)
         self.self_attention_residual = Residual(settings)
         self.feed_forward_residual = Residual(settings)
@@ -90,8 +91,8 @@ class DecoderLayer(nn.Module):
         if settings.decoder_self_attention == "ssru":
             self.self_attention = Ssru(settings.width, settings.bias)
         else:
-            self.self_attention = SelfAttention(*_attention_sizes(settings))
-        self.cross_attention = CrossAttention(*_attention_sizes(settings), settings.pointing_heads)
+            self.self_attention = SelfAttention(*attention_sizes(settings))
+        self.cross_attention = CrossAttention(*attention_sizes(settings), settings.pointing_heads)
         self.feed_forward = FeedForward(settings)
         self.self_attention_residual = Residual(settings)
         self.cross_attention_residual = Residual(settings)
@@ -242,7 +243,8 @@ def new_final_norm(settings: LayerSettings) -> nn.Module:
     return new_norm(settings) if settings.norm.position == "pre" else nn.Identity()
 
 
-def _attention_sizes(settings: LayerSettings) -> tuple[int, int, int, float, int, bool, bool]:
+def attention_sizes(settings: LayerSettings) -> tuple[int, int, int, float, int, bool, bool]:
+    """Return the arguments of SelfAttention, in their order."""
     num_kv_heads, head_width = settings.key_value_heads or settings.heads, settings.attention_head_width
     sizes = settings.width, settings.heads, num_kv_heads, settings.attention_dropout, head_width
     return *sizes, settings.bias, settings.scale_attention

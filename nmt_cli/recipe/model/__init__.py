@@ -7,6 +7,7 @@ from pydantic import Field
 from nmt_cli.recipe.model.encoders import EncoderSettings as EncoderSettings
 from nmt_cli.recipe.model.encoders import FlatEncoder as FlatEncoder
 from nmt_cli.recipe.model.encoders import HierarchicalEncoder as HierarchicalEncoder
+from nmt_cli.recipe.model.encoders import LocalEncoder as LocalEncoder
 from nmt_cli.recipe.model.layers import LayerSettings as LayerSettings
 from nmt_cli.recipe.model.layers import LearnedPositions as LearnedPositions
 from nmt_cli.recipe.model.layers import NormSettings as NormSettings
@@ -73,6 +74,8 @@ class TransformerSettings(LayerSettings):
         if isinstance(self.encoder, HierarchicalEncoder) and self.encoder.document_layers >= self.encoder_layers:
             message = f"{self.encoder.document_layers} must be less than encoder_layers ({self.encoder_layers})"
             yield "encoder.document_layers", message
+        if isinstance(self.encoder, LocalEncoder) and self.positions.type == "relative":
+            yield "encoder", "local cannot be combined with relative positions"
         if self.decoder_self_attention == "ssru" and self.positions.type in ("rotary", "relative"):
             yield "decoder_self_attention", f"ssru cannot be combined with {self.positions.type} positions"
         if self.pointing_layer >= self.decoder_layers:

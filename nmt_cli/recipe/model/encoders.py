@@ -26,6 +26,18 @@ class HierarchicalEncoder(Section):
     """Number of encoder layers, the last ones, that read one vector for each segment."""
 
 
+class LocalEncoder(Section):
+    """Tokens attend to near tokens and to global tokens, learned vectors that attend to all (Ainslie et al. 2020;
+    Zaheer et al. 2020). For long sources."""
+
+    type: Literal["local"]
+    """How source tokens attend to each other."""
+    block_tokens: Annotated[int, Field(ge=1, le=2**15)] = 32
+    """Tokens of each block; a token attends to its block, to the block before and to the block after it."""
+    global_tokens: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Number of global tokens."""
+
+
 EncoderSettings = Annotated[
-    FlatEncoder | HierarchicalEncoder, Field(discriminator="type"), default_discriminator("type", "flat")
+    FlatEncoder | HierarchicalEncoder | LocalEncoder, Field(discriminator="type"), default_discriminator("type", "flat")
 ]
