@@ -55,7 +55,7 @@ format: $(VENV)/dev ## format the code and fix lint errors
 	$(BIN)/ruff check --fix .
 
 test: check ## run check and the slow tests
-	$(BIN)/pytest -m slow -n 2
+	$(BIN)/pytest -m 'slow and not long' -n 2
 
 test-long: $(VENV)/dev ## run the kills, races and fuzzing, which take an hour; print what they did
 	$(BIN)/pytest -m long -rP

@@ -13,7 +13,7 @@ All toolkits do the same work: text (Multi30k English to German, or its words in
 subwords (one joint SentencePiece unigram vocabulary of 8,000, made by `nmt preprocess`), sizes, dropout 0.1 on
 residual sums, attention weights and feed-forward activations, label smoothing 0.1, Adam, gradient norm clipped at 1,
 one batch per update. nmt accumulates a batch from the micro-batches that `batch_tokens: auto` chooses, as users do: on
-a CPU 1,024 tokens per thread. Batch sizes are in padded tokens: of the target in nmt, of the longer side in eole,
+a CPU 2,048 tokens per thread. Batch sizes are in padded tokens: of the target in nmt, of the longer side in eole,
 OpenNMT-py and fairseq; Hugging Face counts sentences and receives as many as have that many target tokens on average.
 
 Columns:

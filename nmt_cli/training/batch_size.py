@@ -14,8 +14,8 @@ from nmt_cli.text.special_tokens import COPY_IDS
 from nmt_cli.training.trainer import Trainer
 
 _MIN_TOKENS = 512
-_TOKENS_PER_CPU_THREAD = 1024
-"""Larger batches are slower on a CPU: the output of a layer no longer stays in its caches."""
+_TOKENS_PER_CPU_THREAD = 2048
+"""Larger batches are hardly faster on a CPU (`benchmarks/batch_tokens.py`), and need more memory."""
 _SAFETY_FACTOR = 0.8
 """Fraction of the size that just fitted, because memory becomes fragmented."""
 

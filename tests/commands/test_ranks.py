@@ -124,7 +124,7 @@ def test_frozen_rank_ends_all_ranks_after_timeout(recipe: Path) -> None:
     assert re.search("rank 0: .* 3 seconds", stderr)
 
 
-@pytest.mark.parametrize("receiver", ["launcher", "rank 1"])
+@pytest.mark.parametrize("receiver", ["launcher", pytest.param("rank 1", marks=pytest.mark.long)])
 def test_signal_stops_all_ranks_at_the_same_update_and_saves_once(recipe: Path, receiver: str) -> None:
     process = start(recipe, "run", "training.limits.updates=100000")
     wait_for_checkpoint("run", process)
@@ -168,6 +168,7 @@ def test_run_in_use_ends_all_ranks_with_one_message(recipe: Path) -> None:
     assert stderr.count("nmt: error: run: ") == 1
 
 
+@pytest.mark.long
 def test_two_trainings_use_different_ports(recipe: Path) -> None:
     processes = [start(recipe, run) for run in ("one", "two")]
     for process in processes:

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from forked_runs import copy_run, start_command
 from nmt_cli.commands.train import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("architecture", ["transformer"])]
+each_or_some = pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.long), 4])
 SHORT = ["training.limits.updates=2", "training.validation={every: 2, metric: loss}"]
 BEFORE = ["evaluate", "run", "--robustness", "--set", "decoding.max_length=1"]
 AFTER = ["evaluate", "run", "--robustness", "--set", "evaluation.metrics=[ter]", "--set", "evaluation.samples=3"]
@@ -86,10 +88,9 @@ def assert_done_again(both: tuple[Files, Files]) -> None:
     assert not list(Path("run").rglob("*.tmp"))
 
 
-def test_killed_at_each_step_of_writing_results_are_of_one_evaluation(both: tuple[Files, Files]) -> None:
-    operation = 0
-    while True:
-        operation += 1
+@each_or_some
+def test_killed_at_each_step_of_writing_results_are_of_one_evaluation(both: tuple[Files, Files], step: int) -> None:
+    for operation in count(1, step):
         copy_run("kept", "run")
         process = start_command(AFTER, before=lambda: KillAtOperation(Path("run"), operation))  # noqa: B023
         if process.exit_code() == 0:
@@ -101,6 +102,7 @@ def test_killed_at_each_step_of_writing_results_are_of_one_evaluation(both: tupl
     assert operation > 15
 
 
+@pytest.mark.long
 def test_killed_at_random_moments_results_are_of_one_evaluation(both: tuple[Files, Files]) -> None:
     moments, copied = random.Random(1), copy_run("kept", "run")
     began = time.monotonic()
@@ -116,12 +118,13 @@ def test_killed_at_random_moments_results_are_of_one_evaluation(both: tuple[File
     assert_done_again(both)
 
 
+@each_or_some
 def test_refused_at_each_step_of_writing_it_is_told_and_results_are_of_one_evaluation(
-    both: tuple[Files, Files],
+    both: tuple[Files, Files], step: int
 ) -> None:
-    for operation in range(1, 1000):
+    for operation in count(1, step):
         copy_run("kept", "run")
-        number = (errno.ENOSPC, errno.EIO)[operation % 2]
+        number = (errno.ENOSPC, errno.EIO)[operation // step % 2]
         process = start_command(AFTER, before=partial(FailAtOperation, number, operation))
         if process.exit_code() == 0:
             break

@@ -24,7 +24,7 @@ SETTINGS = sorted(
     {name for classes in sections(Recipe).values() for section in classes for name in section.model_fields}
 )
 few = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-many = settings(few, max_examples=1000)
+many = settings(few, max_examples=300)
 
 
 def test_load_recipe_fills_in_defaults(good: str, write: Write) -> None:

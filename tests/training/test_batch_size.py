@@ -54,8 +54,9 @@ def test_batch_size_that_just_fits_is_reduced_unless_it_is_a_whole_update(
     assert batch_size.find_batch_tokens(trainer, prepared, reporter) == expected
 
 
-def test_batch_on_a_cpu_is_as_large_as_its_caches_suit() -> None:
+def test_batch_on_a_cpu_is_limited_for_each_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
-    assert default_batch_tokens(4096, cpu) == min(4096, 1024 * torch.get_num_threads())
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert default_batch_tokens(10_000, cpu) == 4096
     assert default_batch_tokens(600, cpu) == 600
     assert default_batch_tokens(10_000, torch.device("cuda")) == 10_000

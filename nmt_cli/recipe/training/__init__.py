@@ -161,8 +161,8 @@ class Training(Section):
     update_tokens: Count = 4096
     """Target tokens per update over all devices, met within 10 %; a single longer pair is an update of its own."""
     batch_tokens: CountOrAuto = "auto"
-    """Maximum padded target tokens that a device processes at once; auto: as many as fit into memory, or suit a CPU's
-    caches. It changes speed and memory, not the pairs of an update."""
+    """Maximum padded target tokens that a device processes at once; auto: as many as fit into memory, on a CPU at
+    most 2,048 per thread. It changes speed and memory, not the pairs of an update."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Precision of computation; parameters are always kept in fp32."""
     label_smoothing: Rate = 0.1
