@@ -16,6 +16,7 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```", GUIDE, flags=re.DOTALL | re.MULTILINE)
 [POLITE] = [text for text in re.findall(r"^```yaml\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE) if "run:" in text]
 QUICK = """
 training: {update_tokens: 64, limits: {updates: 10}, schedule: {warmup: 5}, validation: {every: 10}}
+decoding: {max_length: 12}
 """
 YEARS = """\
 run: runs/years

@@ -29,6 +29,7 @@ tokenizer: {{vocabulary_size: 310}}
 model: {{architecture: transformer, encoder_layers: 1, decoder_layers: 1, width: 16, feed_forward: 32, heads: 2}}
 seed: {seed}
 training: {{update_tokens: 64, limits: {{updates: 20}}, schedule: {{warmup: 5}}, validation: {{every: 10}}}}
+decoding: {{max_length: 12}}  # these models would rarely end a sentence earlier
 """
 
 
