@@ -12,10 +12,15 @@ from nmt_cli.data.preparation.manifest import FORMAT_VERSION, MANIFEST_KIND, Cor
 from nmt_cli.data.token_corpus import TokenCorpus
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import DataError, NmtError
+from nmt_cli.recipe.data import SequenceSettings
 from nmt_cli.recipe.schema import Recipe
 
 TOKENIZER = "tokenizer"
-_EARLIER_SETTINGS = {"model.output.type": "softmax", "data.length_tags": False}
+_EARLIER_SETTINGS = {
+    "model.output.type": "softmax",
+    "data.length_tags": False,
+    "data.sequence": SequenceSettings().model_dump(),
+}
 """Values of settings that the manifests of earlier versions do not have."""
 HASHES = "hashes.json"
 """Cache of the hashes of files that were valid when they were last read."""

@@ -93,10 +93,17 @@ def test_changed_recipe_is_reported_by_key(make_recipe: MakeRecipe) -> None:
         (make_recipe(algorithm="bpe"), r"tokenizer\.algorithm unigram, .*bpe"),
         (changed(make_recipe(), max_length=81), r"data\.max_length 80, .*81"),
         (changed(make_recipe(), filters=[{"type": "identical"}]), r"data\.filters \[\], "),
+        (changed(make_recipe(), sequence={"source_eos": False}), r"data\.sequence .*'source_eos': True"),
     ):
         assert not is_current(recipe)
         with pytest.raises(DataError, match=key):
             open_prepared(recipe)
+
+
+def test_removed_sequence_settings_are_a_change(make_recipe: MakeRecipe) -> None:
+    prepare(changed(make_recipe(), sequence={"source_eos": False}))
+    with pytest.raises(DataError, match=r"data\.sequence .*'source_eos': False"):
+        open_prepared(make_recipe())
 
 
 def test_missing_data_names_the_command(make_recipe: MakeRecipe) -> None:

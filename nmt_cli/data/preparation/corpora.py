@@ -11,7 +11,6 @@ from nmt_cli import files
 from nmt_cli.errors import DataError, NmtError
 from nmt_cli.recipe.adapting import LENGTH_BOUNDS, TEXT_KEYS
 from nmt_cli.recipe.corpora import AnyCorpus, LinesCorpus
-from nmt_cli.recipe.data import SequenceSettings
 from nmt_cli.recipe.filters import OverlapFilter
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.lines import utf8_name
@@ -99,7 +98,7 @@ def data_settings(recipe: Recipe, tokenizer: str) -> dict[str, Any]:
         "data.language_tags": data.language_tags,
         "data.length_tags": data.length_tags,
         **({LENGTH_BOUNDS: data.length_bounds or ADAPTED} if data.length_tags else {}),
-        **({"data.sequence": data.sequence.model_dump()} if data.sequence != SequenceSettings() else {}),
+        "data.sequence": data.sequence.model_dump(),
         "data.factors": list(data.factors),
         "data.context": None if data.context is None else data.context.model_dump(mode="json"),
     }
