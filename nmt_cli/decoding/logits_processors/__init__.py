@@ -1,4 +1,4 @@
 """Logits processors: hard and soft constraints on the next token.
 
-A reported log-probability is always the model's; forbidden tokens may be -inf.
+They change the ranking of tokens, never the log-probabilities that are reported; those of forbidden tokens may be -inf.
 """

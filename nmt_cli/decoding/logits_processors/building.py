@@ -1,4 +1,4 @@
-"""Building of logits processors from the settings of a search and the constraints of a batch."""
+"""Build logits processors from the settings of a search and the constraints of a batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,17 +23,17 @@ from nmt_cli.recipe.decoding import StepwiseSettings
 
 @dataclass(frozen=True)
 class BatchConstraints:
-    """Everything that limits the translations of one batch."""
+    """Constraints on the translations of one batch, and other processors and models that change their scores."""
 
     sentences: Sequence[SentenceInput]
-    """With the constraints on each translation."""
+    """The sentences, with the constraints on each translation."""
     suppress_tokens: Sequence[int] = ()
     """Target tokens that are never generated."""
     continuations: ContinuationTokens = field(default_factory=ContinuationTokens)
     processors: Sequence[LogitsProcessor] = ()
     """Further processors, applied last."""
     ngram_model: NgramModel | None = None
-    """Ranks the prefixes of CTC search as well."""
+    """Added to the scores of prefixes in CTC search."""
 
 
 def build_processors(
@@ -48,7 +48,7 @@ def build_processors(
 
     Args:
         max_lengths: [B] maximum target tokens, without eos.
-        may_complete: Whether a hypothesis may complete a bad word, which its next token must then continue.
+        may_complete: Whether a hypothesis may complete a bad word if its next token continues that word.
     """
     constraints, device = [sentence.constraints for sentence in batch.sentences], max_lengths.device
     processors: list[LogitsProcessor] = [

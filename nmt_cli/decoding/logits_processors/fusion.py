@@ -17,7 +17,7 @@ class LanguageModelFusion:
         self._model, self._weight = model, weight
 
     def begin(self, batch_size: int) -> Any:
-        """Return an empty cache for each sentence."""
+        """Return the language model's cache of `batch_size` sentences without tokens."""
         return self._model.init_cache(self._model.encode(ModelInputs(batch_size)), batch_size)
 
     def __call__(self, scores: Tensor, prefixes: Tensor, state: Any) -> tuple[Tensor, Any]:

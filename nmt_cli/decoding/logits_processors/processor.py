@@ -1,16 +1,16 @@
 """The protocol of logits processors, and the list of processors that a search applies at each step.
 
-A processor may keep a state for each hypothesis, such as how much of a phrase has been generated. Its state follows the
-beam, as the model's cache does:
+A processor may keep a state for each hypothesis, such as how much of a phrase has been generated. Its state is
+reordered with the beam, like the model's cache:
 
     state = processor.begin(batch_size)                       # one hypothesis per sentence, bos only
     for each step:
         scores, state = processor(scores, prefixes, state)    # before hypotheses are extended
-        state = processor.select(state, rows)                 # after the beam has chosen; beside Cache.select
+        state = processor.select(state, rows)                 # after candidates are selected, with Cache.select
 
-So no processor reads a prefix again from its first token: `prefixes` ends with the one token that `state` does not yet
-include. Shapes: B sentences, k hypotheses of each, t tokens with bos, V target tokens; n tokens of an n-gram; N phrases
-of a sentence, L tokens of the longest.
+A processor therefore reads each token once: `prefixes` ends with the one token that `state` does not yet include.
+Shapes: B sentences, k hypotheses of each, t tokens with bos, V target tokens; n tokens of an n-gram; N phrases of a
+sentence, L tokens of the longest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ class LogitsProcessor(Protocol):
             scores: [B,k,V] log-probabilities of the next token, with changes by other processors. May be modified in
                 place. Set the scores of forbidden tokens to -inf; a soft processor may add finite values, in nats.
             prefixes: [B,k,t] tokens so far, bos first. Prefixes of impossible hypotheses are arbitrary.
-            state: What `begin`, or else `select` after the previous step, has returned.
+            state: The result of `begin` at the first step, and of `select` at all others.
         """
         ...
 
@@ -83,16 +83,16 @@ class StatelessProcessor:
 
 
 class PrefixState(NamedTuple):
-    """The state of processors of a prefix."""
+    """The state of the processors that apply to the beginning of a translation."""
 
     sentences: Tensor
     """[B,k] index of the sentence of each hypothesis."""
-    original: Tensor | None = None
-    """[B,k,1] the model's score of the prefix's next token, before any processor."""
+    log_probs: Tensor | None = None
+    """[B,k,1] log-probability of the next token of the prefix, before other processors change it."""
 
 
 class _PrefixProcessor:
-    """The state methods of processors of a prefix."""
+    """The state methods of the processors that apply to the beginning of a translation."""
 
     is_soft = False
 
@@ -113,27 +113,27 @@ class ForcedPrefix(_PrefixProcessor):
 
     def __init__(self, prefixes: Sequence[Sequence[int]], device: torch.device) -> None:
         super().__init__(device)
-        self._longest = max(map(len, prefixes))
-        rows = [[*prefix, *[-1] * (self._longest - len(prefix))] for prefix in prefixes]
+        self._max_prefix_length = max(map(len, prefixes))
+        rows = [[*prefix, *[-1] * (self._max_prefix_length - len(prefix))] for prefix in prefixes]
         self._tokens = torch.tensor(rows, device=device)
 
-    def keep_scores(self, scores: Tensor, prefixes: Tensor, state: PrefixState) -> PrefixState:
-        """Return the state with the scores that other processors have not changed yet."""
-        if prefixes.size(2) > self._longest:
+    def store_log_probs(self, log_probs: Tensor, prefixes: Tensor, state: PrefixState) -> PrefixState:
+        """Return the state with the log-probabilities of the forced tokens, given those of all tokens [B,k,V]."""
+        if prefixes.size(2) > self._max_prefix_length:
             return state
-        return state._replace(original=scores.gather(2, self._next_tokens(prefixes, state).clamp(min=0)))
+        return state._replace(log_probs=log_probs.gather(2, self._next_tokens(prefixes, state).clamp(min=0)))
 
     def __call__(self, scores: Tensor, prefixes: Tensor, state: PrefixState) -> tuple[Tensor, PrefixState]:
-        if prefixes.size(2) > self._longest:
+        if prefixes.size(2) > self._max_prefix_length:
             return scores, state
         tokens = self._next_tokens(prefixes, state)
         is_forced, tokens = tokens >= 0, tokens.clamp(min=0)
         kept = scores.gather(2, tokens)
-        kept = kept if state.original is None else torch.where(is_forced, state.original, kept)
+        kept = kept if state.log_probs is None else torch.where(is_forced, state.log_probs, kept)
         return scores.masked_fill_(is_forced, -torch.inf).scatter_(2, tokens, kept), state
 
     def _next_tokens(self, prefixes: Tensor, state: PrefixState) -> Tensor:
-        """Return the forced tokens [B,k,1], -1 where any may follow."""
+        """Return the forced tokens [B,k,1]; -1 where any token may follow."""
         return self._tokens[state.sentences, prefixes.size(2) - 1].unsqueeze(2)
 
 
@@ -161,7 +161,7 @@ class ProcessorList:
         scores = log_probs.clone() if self.is_soft else log_probs
         states = dict(states)
         if self._prefix is not None:
-            states[self._prefix] = self._prefix.keep_scores(scores, prefixes, states[self._prefix])
+            states[self._prefix] = self._prefix.store_log_probs(log_probs, prefixes, states[self._prefix])
         for processor in self.processors:
             scores, states[processor] = processor(scores, prefixes, states[processor])
         return TokenScores(log_probs, scores), states
@@ -172,7 +172,7 @@ class ProcessorList:
 
 
 class SuppressTokens(StatelessProcessor):
-    """Forbids some tokens always, such as padding."""
+    """Always forbids some tokens, such as padding."""
 
     def __init__(self, tokens: Sequence[int], device: torch.device) -> None:
         self._tokens = torch.tensor(tokens, dtype=torch.long, device=device)
@@ -213,11 +213,11 @@ class NoRepeatNGram:
         self, scores: Tensor, prefixes: Tensor, state: TrackerState | None
     ) -> tuple[Tensor, TrackerState | None]:
         tokens = prefixes[:, :, 1:]
-        needed = kept = None
+        phrase_tokens = kept = None
         if self._forced is not None and state is not None:
             state = self._forced.advance(state, prefixes)
-            needed = self._forced.next_tokens(state)
-            kept = scores.gather(2, needed.clamp(min=0))
+            phrase_tokens = self._forced.next_tokens(state)
+            kept = scores.gather(2, phrase_tokens.clamp(min=0))
         if tokens.size(2) < self._size:
             return scores, state
         ngrams = tokens.unfold(2, self._size, 1)  # [B,k,t-n,n]
@@ -226,17 +226,17 @@ class NoRepeatNGram:
         # The minimum of a score and its limit: -inf for a token that would repeat an n-gram.
         limits = torch.full_like(is_repeated, torch.inf, dtype=scores.dtype).masked_fill(is_repeated, -torch.inf)
         scores = scores.scatter_reduce_(2, ngrams[..., -1], limits, "amin")
-        if needed is not None and kept is not None:
-            restored = kept.masked_fill(needed < 0, -torch.inf)
-            scores = scores.scatter_reduce_(2, needed.clamp(min=0), restored, "amax")
+        if phrase_tokens is not None and kept is not None:
+            restored = kept.masked_fill(phrase_tokens < 0, -torch.inf)
+            scores = scores.scatter_reduce_(2, phrase_tokens.clamp(min=0), restored, "amax")
         return scores, state
 
 
 class PrefixCompletions(_PrefixProcessor):
     """Allows only some phrases after the prefix.
 
-    This lets a prefix end within a word: the phrases are all ways to complete it. No phrase may be the beginning of
-    another.
+    A prefix can thus end within a word: the phrases are all ways to complete the word. No phrase may be the beginning
+    of another.
     """
 
     def __init__(
@@ -270,7 +270,7 @@ class PrefixCompletions(_PrefixProcessor):
         is_begun = agrees.all(3)  # [B,k,N]
         index = matched.clamp(0, len(positions) - 1).unsqueeze(3).expand(-1, 1, phrases.size(2), 1)
         following = phrases.gather(3, index)[..., 0].expand_as(is_begun)
-        is_free = (matched < 0) | (is_begun & (following < 0)).any(2, keepdim=True)
+        is_unconstrained = (matched < 0) | (is_begun & (following < 0)).any(2, keepdim=True)
         allowed = torch.zeros_like(scores, dtype=torch.uint8)
         allowed.scatter_reduce_(2, following.clamp(min=0), (is_begun & (following >= 0)).to(torch.uint8), "amax")
-        return scores.masked_fill_(~is_free & (allowed == 0), -torch.inf), state
+        return scores.masked_fill_(~is_unconstrained & (allowed == 0), -torch.inf), state

@@ -40,7 +40,7 @@ class Restriction:
             batch,
             sentences=list(map(self._sentence, batch.sentences)),
             suppress_tokens=np.flatnonzero(np.isin(self._tokens, batch.suppress_tokens)).tolist(),
-            continuations=batch.continuations.of(self._tensor),
+            continuations=batch.continuations.restricted_to(self._tensor),
         )
 
     def restored(self, found: Iterable[Iterable[Hypothesis]]) -> list[list[Hypothesis]]:

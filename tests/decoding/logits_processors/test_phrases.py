@@ -171,3 +171,15 @@ def test_bad_word_continues_only_with_a_likely_token() -> None:
     scores, _ = bad_words(scores, torch.tensor([[[START, 4]]]), state)
 
     assert torch.isfinite(scores).nonzero()[:, 2].tolist() == [5]
+
+
+def test_bad_words_of_one_sentence_do_not_forbid_tokens_of_another() -> None:
+    constraints = [Constraints(bad_words=((4,), (5,))), Constraints(bad_words=((4,),))]
+    bad_words = BadWords(constraints, ContinuationTokens(), may_complete=False, device=torch.device("cpu"))
+    state, prefixes = bad_words.begin(2), torch.full((2, 1, 1), START)
+    for _ in range(3):
+        scores, state = bad_words(torch.zeros(2, 1, 8), prefixes, state)
+        prefixes = torch.cat([prefixes, torch.full((2, 1, 1), 6)], dim=2)
+
+        forbidden = [torch.isinf(each).nonzero()[:, 1].tolist() for each in scores]
+        assert forbidden == [[4, 5], [4]]

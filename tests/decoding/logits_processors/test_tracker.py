@@ -35,6 +35,11 @@ def test_automaton_accepts_as_often_as_a_plain_count(
     assert automaton.accepts(tokens, continuing(*continuations)) == (count >= times)
 
 
+@pytest.mark.parametrize("continues", [False, True])
+def test_automaton_of_an_empty_phrase_stays_in_its_only_state(continues: bool) -> None:
+    assert PhraseAutomaton((), 0).advance(0, None, continues) == 0
+
+
 def test_automaton_falls_back_to_the_longest_match() -> None:
     automaton, state = PhraseAutomaton((4, 4, 5), 1), 0
     for token in (4, 4, 4):
@@ -84,7 +89,8 @@ def test_tracker_states_follow_hypotheses(continuations: ContinuationTokens) -> 
         for row, sentence in enumerate(sentences):
             for beam_index, tokens in enumerate(hypotheses[row]):
                 expected = [_walk(PhraseAutomaton(*each), tokens, continuations) for each in WANTED[sentence].items()]
-                assert found[row, beam_index].tolist()[: len(expected)] == expected
+                padding = [0] * (tracker.max_phrases - len(expected))
+                assert found[row, beam_index].tolist() == [*expected, *padding]
         beam_size, kept = len(hypotheses[0]), [0, 2, 3] if step == 6 else list(range(len(sentences)))
         parents = [[rng.randrange(beam_size) for _ in range(3)] for _ in kept]
         rows = [[row * beam_size + each for each in some] for row, some in zip(kept, parents, strict=True)]
@@ -112,3 +118,4 @@ def test_tracker_predicts_the_next_state(continuations: ContinuationTokens) -> N
         prefixes = torch.cat([prefixes, torch.full((4, 1, 1), token)], dim=2)
         state = tracker.advance(state, prefixes)
         assert torch.equal(state.states, predicted)
+        assert not state.states[1].any()  # the sentence without phrases
