@@ -24,7 +24,7 @@ import sacrebleu
 
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.translators import create_translator
-from nmt_cli.decoding.constraints.glossary import Glossary, GlossaryEntry, TermMode
+from nmt_cli.decoding.constraints.glossary import Glossary, GlossaryEntry, GlossaryMode
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.scoring.annotation import AnnotationInput, Annotator
 from nmt_cli.decoding.sentences import SentenceInput
@@ -127,7 +127,7 @@ def compare_places(translator: Translator, glossary: Glossary, sources: Sequence
 
 
 def with_glossary(
-    translator: Translator, entries: Sequence[GlossaryEntry], mode: TermMode, bonus: float = 0.0
+    translator: Translator, entries: Sequence[GlossaryEntry], mode: GlossaryMode, bonus: float = 0.0
 ) -> Translator:
     """Return a translator with a glossary that shares the model of another."""
     generator, context = translator.generator, translator.context

@@ -12,7 +12,7 @@ from typing import Any, Self, Unpack
 from nmt_cli.api.settings import OnMessage, TranslateSettings, messages, to_overrides
 from nmt_cli.commands.score import create_scorer
 from nmt_cli.commands.translators import build_translator, load_models, prepare_for_inference
-from nmt_cli.decoding.constraints.glossary import GlossaryEntry, read_glossary
+from nmt_cli.decoding.constraints.glossary import glossary_entries, read_glossary
 from nmt_cli.decoding.requests import Request, TranslateOptions, in_documents
 from nmt_cli.decoding.results import Translation
 from nmt_cli.decoding.scoring.scorer import ScoredPair, ScoringPair, with_context
@@ -128,8 +128,7 @@ def with_settings(options: TranslateOptions, settings: TranslateSettings) -> Tra
         case None:
             changes |= {"glossary": ()} if "glossary" in changes else {}
         case Mapping() as terms:
-            targets = {source: (each,) if isinstance(each, str) else tuple(each) for source, each in terms.items()}
-            changes["glossary"] = tuple(GlossaryEntry(source, each) for source, each in targets.items())
+            changes["glossary"] = glossary_entries(terms)
         case path:
             changes["glossary"] = read_glossary(Path(path))
     lists = ("bad_words", "toxic_words", "source_toxic_words", "protect")

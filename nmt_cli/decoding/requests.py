@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nmt_cli.data.context import sliding_window
-from nmt_cli.decoding.constraints.glossary import GlossaryEntry, TermMode
+from nmt_cli.decoding.constraints.glossary import GlossaryEntry, GlossaryMode
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.text.normalization import is_blank
 
@@ -26,7 +26,7 @@ class TranslateOptions:
     weights: tuple[float, ...] = ()
     """Weight of each model in the ensemble; empty: all equal."""
     glossary: tuple[GlossaryEntry, ...] = ()
-    glossary_mode: TermMode = "soft"
+    glossary_mode: GlossaryMode = "soft"
     bad_words: tuple[str, ...] = ()
     """Words or phrases that must not appear in a translation."""
     toxic_words: tuple[str, ...] = ()

@@ -1,8 +1,8 @@
 """Search again for translations that contain a bad word in a form that the search did not exclude.
 
-The search excludes bad words as they are written. A term also matches inflected forms (`Fahrr*`: Fahrräder) and other
-case, which the search does not exclude at first. The forms that a translation contains are excluded in a further search
-of its sentence, and so on, at most `MAX_SEARCHES` times. What is left is reported.
+The first search excludes bad words as they are written. A term also matches inflected forms (`Fahrr*`: Fahrräder) and
+other case. If a translation contains such forms, its sentence is searched again with these forms excluded, at most
+`MAX_SEARCHES` times. Bad words that remain are reported.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +15,11 @@ from nmt_cli.decoding.sentences import SentenceInput
 from nmt_cli.text.terms import TermMatch, case_variants
 
 MAX_SEARCHES = 5
-"""Further searches of a sentence."""
+"""Maximum number of further searches of a sentence."""
 
-Found = list[list[Hypothesis]]
-SearchTexts = Callable[[Sequence[SentenceInput], Sequence[str]], Found]
+NBestLists = list[list[Hypothesis]]
+"""The hypotheses of each sentence, best first."""
+SearchTexts = Callable[[Sequence[SentenceInput], Sequence[str]], NBestLists]
 """Returns the hypotheses of sentences, which are also given as text."""
 
 
@@ -35,22 +36,22 @@ class BadWordSearch:
         requests: Mapping[int, Request],
         sentences: Sequence[SentenceInput],
         sources: Sequence[str],
-        found: Found,
+        found: NBestLists,
         n_best: int,
-    ) -> tuple[list[SentenceInput], Found]:
+    ) -> tuple[list[SentenceInput], NBestLists]:
         """Return the sentences with further constraints, and their hypotheses.
 
         Args:
             requests: By line number.
             sources: The text of each sentence.
-            found: Hypotheses of a first search.
-            n_best: Number of hypotheses of a sentence that are used.
+            found: Hypotheses of the first search.
+            n_best: Number of hypotheses of each sentence that must not contain bad words.
         """
-        sentences, found, searched = list(sentences), list(found), list(range(len(found)))
+        sentences, found, to_check = list(sentences), list(found), list(range(len(found)))
         excluded: list[set[str]] = [set() for _ in sentences]
         for _ in range(MAX_SEARCHES):
             failing = list[int]()
-            for index in searched:
+            for index in to_check:
                 texts = self._decode([list(each.tokens) for each in found[index][:n_best]])
                 request = requests[sentences[index].line]
                 matches = [(text, match) for text in texts for match in self._matches(request, sentences[index], text)]
@@ -59,25 +60,25 @@ class BadWordSearch:
                     for text, match in matches
                     for variant in case_variants(match.term, text[match.start : match.end])
                 } - excluded[index]
-                if forms:  # a form that is excluded already cannot be avoided
+                if forms:  # searching again cannot avoid forms that were already excluded
                     excluded[index] |= forms
-                    constraints = self._builder.forbidding(sentences[index].constraints, sorted(forms))
+                    constraints = self._builder.with_bad_words(sentences[index].constraints, sorted(forms))
                     sentences[index] = replace(sentences[index], constraints=constraints)
                     failing.append(index)
             if not failing:
                 break
-            again = self._search([sentences[index] for index in failing], [sources[index] for index in failing])
-            for index, hypotheses in zip(failing, again, strict=True):
+            results = self._search([sentences[index] for index in failing], [sources[index] for index in failing])
+            for index, hypotheses in zip(failing, results, strict=True):
                 found[index] = hypotheses
-            searched = failing
+            to_check = failing
         return sentences, found
 
     def is_allowed(self, request: Request, sentence: SentenceInput, text: str) -> bool:
-        """Return whether a translation of a sentence has no bad word."""
+        """Return whether a translation of a sentence contains no bad word."""
         return not self._matches(request, sentence, text)
 
     def _matches(self, request: Request, sentence: SentenceInput, text: str) -> list[TermMatch]:
-        """Return the bad words in a translation, except in the prefix with which it begins."""
+        """Return the bad words in a translation, except those in its prefix."""
         constraints = sentence.constraints
         prefix = request.prefix if constraints.prefix or constraints.prefix_completions else ""
         return self._builder.bad_words_in(request, text, prefix)

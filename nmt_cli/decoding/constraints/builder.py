@@ -1,4 +1,4 @@
-"""Build the constraints of a translation, in tokens, from a request and a glossary; report the terms it used."""
+"""Build the constraints of a translation, in tokens, from a request and a glossary; report which were satisfied."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,24 +6,24 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.constraints.glossary import Glossary, TermOccurrence, find_terms
+from nmt_cli.decoding.constraints.glossary import Glossary, TermOccurrence, assign_targets
 from nmt_cli.decoding.constraints.spelling import Speller
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.sentences import NO_CONSTRAINTS, Constraints, HardTerm, Phrase, PhraseBonus
 from nmt_cli.text.terms import TermList, TermMatch, term_list, without_wildcards
-from nmt_cli.text.word_boundaries import count_phrase, split_words
+from nmt_cli.text.word_boundaries import count_phrase, words
 
 
 @dataclass(frozen=True)
 class TermUse:
-    """A glossary entry whose source term occurs in a line. Each occurrence has its own."""
+    """An occurrence of a glossary term in a line, and whether the best translation uses the term."""
 
     source: str
     targets: tuple[str, ...]
     is_used: bool
-    """Whether the best translation contains one of the targets for it."""
+    """Whether the best translation contains a target that does not count for another occurrence."""
     reason: str = ""
-    """Why it cannot be used."""
+    """Why none of the targets can be used; empty if one can."""
 
     def __str__(self) -> str:
         return f"{self.source} → {' | '.join(self.targets)}"
@@ -37,16 +37,16 @@ class ConstraintUse:
     text: str
     is_satisfied: bool
     reason: str = ""
-    """Why not."""
+    """Why it is not satisfied."""
     found: str = ""
     """The form of a forbidden term that the translation contains."""
 
 
 _UNSPELLABLE = "the vocabulary cannot spell it"
-_BLANK = "the line is blank"
+_BLANK_LINE = "the line is blank"
 _NO_ROOM = "it does not fit into the maximum length, or contradicts other constraints"
-_FORBIDDEN = "it contains a bad word"
-_NO_OTHER = "no other translation was found"
+_HAS_BAD_WORD = "it contains a bad word"
+_NO_ALTERNATIVE = "no other translation was found"
 
 
 class ConstraintBuilder:
@@ -77,11 +77,11 @@ class ConstraintBuilder:
             return [NO_CONSTRAINTS] * len(segments)
         prefix = self._speller.encode_prefix(request.prefix)
         constraints, spell = [], self._speller.usual_spelling
-        allowed = [each for each in request.required if not self._is_forbidden(each, request)]
+        allowed = [each for each in request.required if not self._has_bad_word(each, request)]
         for index, (start, end) in enumerate(segments):
-            here = [each for each in occurrences if start <= each.start < end]
+            in_segment = [each for each in occurrences if start <= each.start < end]
             required = allowed if index == 0 else []
-            hard, bonuses = self._term_constraints(request, here)
+            hard, bonuses = self._term_constraints(request, in_segment)
             constraints.append(
                 Constraints(
                     prefix=prefix.tokens if index == 0 else (),
@@ -94,17 +94,17 @@ class ConstraintBuilder:
             )
         return constraints
 
-    def forbidding(self, constraints: Constraints, forms: Iterable[str]) -> Constraints:
+    def with_bad_words(self, constraints: Constraints, terms: Iterable[str]) -> Constraints:
         """Return constraints that also forbid these words or phrases."""
-        bad_phrases = (*constraints.bad_words, *self._spellings(forms))
+        bad_phrases = (*constraints.bad_words, *self._spellings(terms))
         return replace(constraints, bad_words=tuple(dict.fromkeys(bad_phrases)))
 
     def has_bad_words(self, request: Request) -> bool:
-        """Return whether there are words that the translation of a request must not contain."""
+        """Return whether the options or the request forbid any words."""
         return bool(self._bad_words or request.forbidden)
 
     def bad_words_in(self, request: Request, text: str, prefix: str) -> list[TermMatch]:
-        """Return where a translation contains a bad word, more often than the prefix with which it begins."""
+        """Return the bad words in a translation that begins with `prefix`, except as many of each as the prefix has."""
         found = self._matches(request, text)
         if not found or not prefix:
             return found
@@ -124,29 +124,26 @@ class ConstraintBuilder:
         occurrences = self._occurrences(request)
         if not occurrences:
             return ()
-        present = find_terms([target for each in occurrences for target in each.entry.targets], text)
+        entries = [each.entry for each in occurrences]
+        used = assign_targets([entry.targets for entry in entries], text)
         uses = []
-        for occurrence in occurrences:
-            entry = occurrence.entry
-            target = next((target for target in entry.targets if target in present), None)
-            if target is not None:
-                present.remove(target)
-            reason = "" if target is not None else self._term_reason(request, entry.targets)
-            uses.append(TermUse(entry.source, entry.targets, target is not None, reason))
+        for index, entry in enumerate(entries):
+            reason = "" if index in used else self._term_reason(request, entry.targets)
+            uses.append(TermUse(entry.source, entry.targets, index in used, reason))
         return tuple(uses)
 
     def constraint_uses(self, request: Request, text: str) -> tuple[ConstraintUse, ...]:
-        """Return whether a translation satisfies each constraint of its request, and the bad words that it contains."""
+        """Return whether a translation satisfies each constraint of its request, and any other bad words in it."""
         uses = list[ConstraintUse]()
-        otherwise = _NO_ROOM if request.text.strip() else _BLANK
+        default_reason = _NO_ROOM if request.text.strip() else _BLANK_LINE
         if request.prefix:
             is_satisfied = text.startswith((request.prefix, request.prefix.rstrip()))
-            uses.append(ConstraintUse("prefix", request.prefix, is_satisfied, "" if is_satisfied else otherwise))
+            uses.append(ConstraintUse("prefix", request.prefix, is_satisfied, "" if is_satisfied else default_reason))
         for phrase, times in Counter(request.required).items():
             is_satisfied, reason = count_phrase(phrase, text) >= times, ""
             if not is_satisfied:
                 is_spellable = self._speller.usual_spelling(phrase) is not None
-                reason = _FORBIDDEN if self._is_forbidden(phrase, request) else otherwise
+                reason = _HAS_BAD_WORD if self._has_bad_word(phrase, request) else default_reason
                 reason = reason if is_spellable else _UNSPELLABLE
             uses.append(ConstraintUse("required", phrase, is_satisfied, reason))
         forms = dict[str, str]()
@@ -154,10 +151,10 @@ class ConstraintBuilder:
             forms.setdefault(match.term, text[match.start : match.end])
         for term in dict.fromkeys((*request.forbidden, *forms)):
             form = forms.get(term, "")
-            uses.append(ConstraintUse("forbidden", term, not form, _NO_OTHER if form else "", form))
+            uses.append(ConstraintUse("forbidden", term, not form, _NO_ALTERNATIVE if form else "", form))
         return tuple(uses)
 
-    def _is_forbidden(self, phrase: str, request: Request) -> bool:
+    def _has_bad_word(self, phrase: str, request: Request) -> bool:
         return bool(self._matches(request, phrase))
 
     def _matches(self, request: Request, text: str) -> list[TermMatch]:
@@ -165,14 +162,15 @@ class ConstraintBuilder:
         return self._bad_words.find(text) + (term_list(request.forbidden).find(text) if request.forbidden else [])
 
     def _spellings(self, terms: Iterable[str]) -> tuple[Phrase, ...]:
-        """Return phrases that search can avoid, to avoid these terms as they are written."""
+        """Return the likely spellings of the terms as they are written, without wildcards."""
         return tuple(phrase for term in terms for phrase in self._speller.likely_spellings(without_wildcards(term)))
 
     def _term_reason(self, request: Request, targets: Sequence[str]) -> str:
         """Return why none of the targets of a term can be used; empty if one can."""
-        if not any(map(self._speller.usual_spelling, targets)):
+        spellable = [each for each in targets if self._speller.usual_spelling(each)]
+        if not spellable:
             return _UNSPELLABLE
-        return _FORBIDDEN if all(self._is_forbidden(each, request) for each in targets) else ""
+        return _HAS_BAD_WORD if all(self._has_bad_word(each, request) for each in spellable) else ""
 
     def _occurrences(self, request: Request) -> list[TermOccurrence]:
         return [] if self._glossary is None else self._glossary.occurrences(request.text)
@@ -183,7 +181,7 @@ class ConstraintBuilder:
         hard: list[HardTerm] = []
         bonuses: list[PhraseBonus] = []
         for occurrence in occurrences:
-            allowed = (form for form in _forms(request.text, occurrence) if not self._is_forbidden(form, request))
+            allowed = (form for form in _forms(request.text, occurrence) if not self._has_bad_word(form, request))
             spelled = [(form, self._speller.usual_spelling(form)) for form in allowed]
             forms = {form: phrase for form, phrase in spelled if phrase}
             if self._options.glossary_mode == "hard":
@@ -194,10 +192,10 @@ class ConstraintBuilder:
 
 
 def _forms(text: str, occurrence: TermOccurrence) -> list[str]:
-    """Return the possible forms of the targets, the best first: at the start of a sentence, capitalized ones."""
+    """Return possible forms of the targets, best first: capitalized ones if the term is the first word of `text`."""
     targets = list(occurrence.entry.targets)
     if not (occurrence.entry.ignores_case and text[occurrence.start].isupper()):
         return targets
     capitalized = [target[:1].upper() + target[1:] for target in targets]
-    is_first = not split_words(text[: occurrence.start])
+    is_first = not words(text[: occurrence.start])
     return [*capitalized, *targets] if is_first else [*targets, *capitalized]

@@ -1,9 +1,9 @@
 """Hard terms: translations in which given source terms have given targets.
 
-Constrained search would place a target wherever the model finds it least unlikely; a target that the model does not
-know ends up at the end. So there are three steps, each for the sentences that the one before left over:
+Constrained search places a target where the model gives it the highest probability; a target that the model does not
+know ends up at the end of the translation. So there are three steps, each for the sentences that still lack a term:
 
-1. Search without the terms. Most translations contain them anyway.
+1. Search without the terms. Most translations contain them without being forced to.
 2. Replace the words that word alignment links to the source term by the target, and score the result. With "bike →
    Velo", "a bike" gives "ein Fahrrad"; "bike" is aligned to "Fahrrad", so the result is "ein Velo".
 3. Search with the targets as forced phrases.
@@ -56,41 +56,45 @@ class HardTermSearch:
         search: SearchSentences,
         on_progress: OnProgress = lambda sentences: None,
     ) -> list[list[Hypothesis]]:
-        """Return at least one hypothesis of each sentence, best first; the best depends on the best of `search` alone.
+        """Return at least one hypothesis of each sentence, best first.
+
+        The best is made from the best hypothesis of `search` only, so it does not depend on the number of hypotheses.
 
         Args:
             sources: The sentences as text.
-            on_progress: Called for the first search only, so each sentence counts once.
+            on_progress: Called in the first search only, so that each sentence is counted once.
         """
         found = search(
             [replace(each, constraints=each.constraints.without_hard_terms()) for each in sentences], on_progress
         )
-        lacking = [
+        unsatisfied = [
             index
             for index, sentence in enumerate(sentences)
             if sentence.constraints.hard_terms and not all(self._satisfies(sentence, each) for each in found[index])
         ]
         inputs = [
             AnnotationInput(sources[index], sentences[index], text, each.tokens)
-            for index in lacking
+            for index in unsatisfied
             for each, text in zip(found[index], self._texts(found[index]), strict=True)
         ]
         replaced = iter(self._replace_terms(inputs))
-        for index in lacking:
+        for index in unsatisfied:
             kept = [each if self._satisfies(sentences[index], each) else None for each in found[index]]
             changed = [next(replaced) for _ in kept]
             first, *others = (each or other for each, other in zip(kept, changed, strict=True))
-            distinct = {each.tokens: each for each in best_first(filter(None, others))}
-            found[index] = [first, *distinct.values()] if first else []
-        rest = [index for index in lacking if not found[index]]
-        if rest:
-            again = search([sentences[index] for index in rest], lambda sentences: None)
-            for index, hypotheses in zip(rest, again, strict=True):
+            distinct = dict[tuple[int, ...], Hypothesis]()
+            for each in [first, *best_first(filter(None, others))] if first else []:
+                distinct.setdefault(each.tokens, each)
+            found[index] = list(distinct.values())
+        to_constrain = [index for index in unsatisfied if not found[index]]
+        if to_constrain:
+            results = search([sentences[index] for index in to_constrain], lambda sentences: None)
+            for index, hypotheses in zip(to_constrain, results, strict=True):
                 found[index] = hypotheses
         return found
 
     def _replace_terms(self, translations: Sequence[AnnotationInput]) -> list[Hypothesis | None]:
-        """Return translations with their missing terms; None where that is impossible."""
+        """Insert the missing terms; None for a translation where a term has no aligned words or a constraint fails."""
         annotator = Annotator(self._generator, self._tokenizer, self._settings.batch_tokens, alignment=True)
         try:
             links = [each.alignment or () for each in annotator.annotate(translations)]
@@ -117,7 +121,7 @@ class HardTermSearch:
     def _replace_best_spans(
         self, translations: Sequence[AnnotationInput], missing: Sequence[Sequence[MissingTerm]]
     ) -> list[str | None]:
-        """Put each term into its most likely span, judged with that term alone; None if the chosen spans overlap."""
+        """Put each term into its most likely span, scored with that term alone; None if the chosen spans overlap."""
         trials = [
             (each.sentence, _replace_spans(each.target, {span: term.target}))
             for each, terms in zip(translations, missing, strict=True)
@@ -132,7 +136,7 @@ class HardTermSearch:
                 log_probs = {span: next(scored).log_probability for span in term.spans}
                 chosen.append((max(log_probs, key=log_probs.__getitem__), term.target))
             ordered = sorted(span for span, _ in chosen)
-            are_disjoint = all(one[1] <= other[0] for one, other in pairwise(ordered))
+            are_disjoint = all(before[1] <= after[0] for before, after in pairwise(ordered))
             changed.append(_replace_spans(each.target, dict(chosen)) if are_disjoint else None)
         return changed
 
@@ -150,18 +154,18 @@ class HardTermSearch:
 def missing_terms(source: str, target: str, links: Sequence[Link], terms: Sequence[HardTerm]) -> list[MissingTerm]:
     """Return the terms whose target is missing.
 
-    A target counts for the term aligned to it, else for one term without such a target.
+    Each occurrence of a target counts for one term: the term that it is aligned to, if any, or else another one.
     """
     found = [MissingTerm(term.target, _aligned_spans(source, target, links, term)) for term in terms]
     unclaimed = Counter({term.target: count_phrase(term.target, target) for term in terms})
-    elsewhere = list[MissingTerm]()
+    unaligned = list[MissingTerm]()
     for term in found:
         if any(count_phrase(term.target, target[start:end]) for start, end in term.spans):
             unclaimed[term.target] -= 1
         else:
-            elsewhere.append(term)
+            unaligned.append(term)
     missing = list[MissingTerm]()
-    for term in elsewhere:
+    for term in unaligned:
         if unclaimed[term.target] > 0:
             unclaimed[term.target] -= 1
         else:
@@ -170,9 +174,9 @@ def missing_terms(source: str, target: str, links: Sequence[Link], terms: Sequen
 
 
 def _aligned_spans(source: str, target: str, links: Sequence[Link], term: HardTerm) -> tuple[CharSpan, ...]:
-    """Return every run of adjacent words aligned to a term, less the punctuation around it.
+    """Return every run of adjacent target words aligned to a term, without the punctuation around it.
 
-    There are none if the term is only a part of a word, such as "bike" of "bike-rack".
+    Return none if the term is only a part of a word, such as "bike" in "bike-rack".
     """
     source_words = set[int]()
     for index, (start, end) in enumerate(_word_spans(source)):
@@ -181,7 +185,7 @@ def _aligned_spans(source: str, target: str, links: Sequence[Link], term: HardTe
                 return ()
             source_words.add(index)
     target_spans = _word_spans(target)
-    aligned = {other for one, other in links if one in source_words}
+    aligned = {target_word for source_word, target_word in links if source_word in source_words}
     spans = dict[CharSpan, None]()
     for first in sorted(aligned):
         last = first

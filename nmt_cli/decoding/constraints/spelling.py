@@ -1,8 +1,8 @@
-"""Phrases as target tokens, in the ways in which a model may spell them.
+"""Target tokens of phrases, in all spellings that a model is likely to use.
 
-A phrase means whole words, so its first token begins a word; in scripts without spaces it may begin anywhere. Besides
-the tokenizer's own segmentation ("▁Haus"), the text can be spelled by other pieces ("▁H aus", "▁Ha us", …). A model
-that must not generate the one may generate the other, so bad words are forbidden in many spellings.
+A phrase consists of whole words, so its first token begins a word; in scripts without spaces it may begin anywhere.
+Besides the tokenizer's own segmentation ("▁Haus"), other pieces give the same text ("▁H aus", "▁Ha us", …). A model
+may use them if the first is forbidden, so bad words are forbidden in many spellings.
 """
 
 from collections.abc import Collection
@@ -15,17 +15,17 @@ from nmt_cli.decoding.sentences import Phrase
 from nmt_cli.text.word_boundaries import character_class
 
 _MAX_SPELLINGS = 16
-"""Further spellings of a bad word: those with the fewest subwords, which a model is most likely to use instead."""
+"""Maximum number of further spellings of a bad word. The shortest are kept, as a model is most likely to use them."""
 _MAX_PREFIX_SPELLINGS = 3
-"""For a prefix that ends within a word: number of spellings kept of each beginning of that word."""
+"""Maximum number of spellings of each beginning of the last word of a prefix."""
 _CACHE_SIZE = 1 << 14
 _LEADING_CHARACTERS = "。、,.x"
-"""Tried in turn in front of a phrase, to spell it without a leading ▁. `x` is for vocabularies without the others."""
+"""Tried in turn before a phrase, to spell it without a leading ▁. `x` is for vocabularies without the others."""
 
 
 @dataclass(frozen=True)
 class PrefixTokens:
-    """The beginning of a translation: tokens, then one of the completions of its last word, if there are any."""
+    """The beginning of a translation: `tokens`, then one of `completions`, which complete its last word, if any."""
 
     tokens: Phrase
     completions: tuple[Phrase, ...] = ()
@@ -39,7 +39,7 @@ class Speller:
         self.usual_spelling = lru_cache(_CACHE_SIZE)(self._usual_spelling)
         """Return the most likely spelling of a phrase; None if the vocabulary lacks tokens for it."""
         self.likely_spellings = lru_cache(_CACHE_SIZE)(self._likely_spellings)
-        """Return the usual spelling, and others that decode to the same text."""
+        """Return the usual spelling of a phrase, and others that decode to the same text."""
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -50,8 +50,8 @@ class Speller:
         return max(map(len, self._ids), default=1)
 
     def encode_prefix(self, text: str) -> PrefixTokens:
-        """Return the tokens of a prefix. A translation may continue its last word."""
-        tokens = self._encode(text, strip=False)
+        """Return the tokens of a prefix. The translation may continue the last word of the prefix."""
+        tokens = self._encode(text, is_prefix=True)
         if not tokens or character_class(text[-1]) not in ("word", "space"):
             return PrefixTokens(tokens)
         before, _, last = self._tokenizer.normalize(text).rpartition(" ")
@@ -61,11 +61,11 @@ class Speller:
         completions = self._completions("▁" * is_marked + last)
         if not completions:
             return PrefixTokens(tokens)
-        return PrefixTokens(self._encode(before, strip=False), completions)
+        return PrefixTokens(self._encode(before, is_prefix=True), completions)
 
     def with_prefix(self, prefix: str, text: str) -> str:
-        """Restore the prefix of a translation as the user wrote it, with signs that are normalised or unknown."""
-        decoded = self._tokenizer.decode_target([list(self._encode(prefix, strip=False))])[0]
+        """Return a translation with its prefix as the user wrote it, not normalised and with unknown characters."""
+        decoded = self._tokenizer.decode_target([list(self._encode(prefix, is_prefix=True))])[0]
         for beginning in (self._tokenizer.normalize(prefix), decoded.rstrip()):
             if beginning and text.startswith(beginning):
                 rest = text[len(beginning) :]
@@ -89,7 +89,7 @@ class Speller:
         return tuple(phrase for phrase in distinct if self._unk not in phrase)
 
     def _completions(self, word: str) -> tuple[Phrase, ...]:
-        """Return short ways to spell `word` whose last piece may go on beyond its end."""
+        """Return short spellings of `word`. The last piece may extend beyond its end."""
         shortest = self._shortest_spellings(word, _MAX_PREFIX_SPELLINGS)
         return tuple(
             (*before, token)
@@ -99,9 +99,9 @@ class Speller:
             if piece.startswith(word[start:])
         )
 
-    def _encode(self, text: str, *, strip: bool = True) -> Phrase:
-        """Return the tokens of a prefix, or (`strip`) of words within a line."""
-        if strip:
+    def _encode(self, text: str, *, is_prefix: bool = False) -> Phrase:
+        """Return the tokens of whole words within a line, or of a prefix."""
+        if not is_prefix:
             text = text.strip() if self._tokenizer.target.segmenter.marks_first_word else f" {text.strip()}"
         return tuple(self._tokenizer.encode_target([text])[0])
 
@@ -110,14 +110,14 @@ class Speller:
         text = text.strip()
         if not text or character_class(text[0]) != "unspaced":
             return None
-        for lead in _LEADING_CHARACTERS:
-            alone, both = self._tokenizer.encode_target([lead, lead + text])
+        for character in _LEADING_CHARACTERS:
+            alone, both = self._tokenizer.encode_target([character, character + text])
             if both[: len(alone)] == alone:
                 return tuple(both[len(alone) :])
         return None
 
     def _shortest_spellings(self, word: str, count: int) -> list[list[Phrase]]:
-        """For each n, return the spellings of the first n characters that take the fewest pieces."""
+        """Return, for each n, the `count` spellings of the first n characters with the fewest pieces."""
         shortest: list[list[Phrase]] = [[()], *([] for _ in word)]
         for end in range(1, len(word) + 1):
             spellings = [
@@ -131,7 +131,7 @@ class Speller:
 
 
 def continuation_mask(tokenizer: Tokenizer) -> list[bool]:
-    """Return whether each target token continues a word, so that the text before it is not yet a whole word."""
+    """Return [V], whether each target token continues the word before it."""
     target = tokenizer.target
     mask = [character_class(piece[0]) == "word" for piece in target.entries]
     for token, byte in target.byte_values().items():
@@ -140,12 +140,12 @@ def continuation_mask(tokenizer: Tokenizer) -> list[bool]:
 
 
 def unused_bytes(tokenizer: Tokenizer) -> set[int]:
-    """Return byte tokens that never occur in tokenized text: their character has a piece, or is normalized away.
+    """Return byte tokens that never occur in tokenized text: their character has a piece, or normalisation removes it.
 
     If generated, they would spell words in a way that constraints cannot match.
     """
     target = tokenizer.target
-    pieces = target.ids_by_text(PieceKind.NORMAL)
+    pieces = target.ids_by_text(PieceKind.NORMAL, PieceKind.USER_DEFINED)
     characters = {token: chr(byte) for token, byte in target.byte_values().items() if byte < 0x80}
     return {
         token
@@ -155,7 +155,7 @@ def unused_bytes(tokenizer: Tokenizer) -> set[int]:
 
 
 def suppressed_tokens(tokenizer: Tokenizer, separators: Collection[int] = ()) -> list[int]:
-    """Return the target tokens that are never generated, in order: all that are neither text, eos nor `separators`."""
+    """Return the target tokens that must never be generated, sorted: all except text, eos and `separators`."""
     target = tokenizer.target
     unused = {*target.tags.values(), *target.without_piece, *unused_bytes(tokenizer)} - set(separators)
     return sorted({*tokenizer.special_tokens.ids, *unused} - {tokenizer.special_tokens.eos})

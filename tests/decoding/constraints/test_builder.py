@@ -7,9 +7,10 @@ import pytest
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.constraints.builder import ConstraintBuilder
-from nmt_cli.decoding.constraints.glossary import GlossaryEntry, TermMode
+from nmt_cli.decoding.constraints.glossary import GlossaryEntry, GlossaryMode
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.sentences import Phrase, PhraseBonus
+from nmt_cli.recipe.data import TokenizerSettings
 
 Spell = Callable[[str], Phrase]
 GLOSSARY = (
@@ -25,7 +26,7 @@ def spell(plain_tokenizer: Tokenizer) -> Spell:
     return lambda text: tuple(plain_tokenizer.encode_target([text])[0])
 
 
-def builder(tokenizer: Tokenizer, mode: TermMode = "soft", **options: Any) -> ConstraintBuilder:
+def builder(tokenizer: Tokenizer, mode: GlossaryMode = "soft", **options: Any) -> ConstraintBuilder:
     return ConstraintBuilder(tokenizer, TranslateOptions(glossary=GLOSSARY, glossary_mode=mode, **options), 2.0)
 
 
@@ -52,7 +53,8 @@ def test_hard_terms_require_the_first_target(plain_tokenizer: Tokenizer, spell: 
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("Red dog", "Rot"), ("a Red dog", "rot"), ("RED", "Rot"), ("red", "rot")]
+    ("text", "expected"),
+    [("Red dog", "Rot"), ("“Red dog”", "Rot"), ("a Red dog", "rot"), ("RED", "Rot"), ("red", "rot")],
 )
 def test_targets_are_capitalized_like_their_term(
     plain_tokenizer: Tokenizer, spell: Spell, text: str, expected: str
@@ -111,6 +113,17 @@ def test_each_constraint_is_reported(plain_tokenizer: Tokenizer, translation: st
     assert [(each.kind, each.text) for each in uses] == [("prefix", "Ein"), ("required", "gross"), ("forbidden", "nie")]
     assert [each.is_satisfied for each in uses] == satisfied
     assert [bool(each.reason) for each in uses] == [not each for each in satisfied]
+
+
+def test_term_is_unused_for_a_reason_if_each_target_is_unspellable_or_has_a_bad_word() -> None:
+    tokenizer = Tokenizer.train(
+        TokenizerSettings(algorithm="character", byte_fallback=False), ["a dog"], ["ein Hund"], seed=1
+    )
+    options = TranslateOptions(glossary=(GlossaryEntry("dog", ("犬", "Hund")),), bad_words=("Hund",))
+
+    (use,) = ConstraintBuilder(tokenizer, options, 2.0).term_uses(Request("a dog"), "ein")
+
+    assert not use.is_used and use.reason
 
 
 def test_bad_words_of_all_lines_are_reported_only_where_they_occur(plain_tokenizer: Tokenizer) -> None:

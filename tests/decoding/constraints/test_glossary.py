@@ -1,10 +1,19 @@
 """Glossaries find terms in text, and malformed files are reported by line."""
 
+from itertools import permutations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nmt_cli.decoding.constraints.glossary import Glossary, GlossaryEntry, read_glossary
+from nmt_cli.decoding.constraints.glossary import (
+    Glossary,
+    GlossaryEntry,
+    assign_targets,
+    glossary_entries,
+    read_glossary,
+)
 from nmt_cli.errors import DataError
 
 
@@ -37,6 +46,44 @@ def test_lower_case_terms_match_any_case() -> None:
     assert found("Apple apple APPLE", "apple") == ["Apple=apple", "apple=apple", "APPLE=apple"]
     assert found("Apple apple APPLE", "Apple") == ["Apple=Apple"]
     assert found("Apple apple APPLE", "apple", "Apple") == ["Apple=Apple", "apple=apple", "APPLE=apple"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "text", "expected"),
+    [
+        ("A|B A", "B A", {0, 1}),
+        ("A|B A", "A", {0}),
+        ("A|B B|C C", "C B A", {0, 1, 2}),
+        ("A A A", "A x A", {0, 1}),
+        ("A|B B|A A", "B A", {0, 1}),
+        ("A", "", set()),
+    ],
+)
+def test_assign_targets_serves_as_many_terms_as_possible(targets: str, text: str, expected: set[int]) -> None:
+    assert assign_targets([each.split("|") for each in targets.split()], text) == expected
+
+
+@given(st.lists(st.sets(st.sampled_from("ABC"), min_size=1), max_size=5), st.lists(st.sampled_from("ABC"), max_size=5))
+def test_assign_targets_finds_a_maximum_matching(targets: list[set[str]], words: list[str]) -> None:
+    padded = [*words, *[""] * (len(targets) - len(words))]
+    largest = max(
+        sum(word in each for word, each in zip(order, targets, strict=False)) for order in permutations(padded)
+    )
+
+    assert len(assign_targets([sorted(each) for each in targets], " ".join(words))) == largest
+
+
+def test_glossary_entries_take_one_or_several_targets() -> None:
+    assert glossary_entries({"dog": "Hund", "cat": ["Katze", "Kater"]}) == (
+        GlossaryEntry("dog", ("Hund",)),
+        GlossaryEntry("cat", ("Katze", "Kater")),
+    )
+
+
+@pytest.mark.parametrize("terms", [{"": "Hund"}, {"dog": " "}, {"dog": ["Hund", ""]}, {"dog": []}])
+def test_glossary_entries_with_blank_terms_are_refused(terms: dict[str, str | list[str]]) -> None:
+    with pytest.raises(DataError, match="glossary"):
+        glossary_entries(terms)
 
 
 def test_read_glossary_collects_translations(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from fake_models import EchoModel, ToyEncoderOutput
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.constraints.glossary import GlossaryEntry
-from nmt_cli.decoding.constraints.hard_terms import missing_terms
+from nmt_cli.decoding.constraints.hard_terms import HardTermSearch, missing_terms
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.scoring.annotation import Link
 from nmt_cli.decoding.search.hypotheses import Hypothesis
@@ -82,6 +82,21 @@ def test_best_translation_with_hard_terms_does_not_depend_on_the_others(plain_to
     (found,) = translator.translate_window([Request("sit dish tea")])
 
     assert [each.text for each in found.hypotheses] == ["sit Nein tea", "sit Nein sit"]
+
+
+def test_hypotheses_with_hard_terms_are_distinct(plain_tokenizer: Tokenizer) -> None:
+    text, translator = "sit dish tea", echo(plain_tokenizer, dish="Nein")
+    rows = plain_tokenizer.encode_target([text, "sit Nein tea", "sit Nein sit"])
+    (constraints,) = translator.constraint_builder.build(Request(text), [(0, len(text))])
+    sentence = SentenceInput(1, plain_tokenizer.encode_source([text])[0], constraints)
+
+    def search(sentences: Sequence[SentenceInput], *rest: Any) -> list[list[Hypothesis]]:
+        return [[Hypothesis(tuple(row), 0.0, 0.0) for row in rows] for _ in sentences]
+
+    terms = HardTermSearch(translator.generator, plain_tokenizer, translator.settings)
+    (found,) = terms.search([sentence], [text], search)
+
+    assert [list(each.tokens) for each in found] == rows[1:]
 
 
 def test_only_terms_without_alignment_are_searched_again(plain_tokenizer: Tokenizer) -> None:

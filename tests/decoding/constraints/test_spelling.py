@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.decoding.constraints.spelling import Speller, continuation_mask
+from nmt_cli.decoding.constraints.spelling import Speller, continuation_mask, unused_bytes
 from nmt_cli.recipe.data import TokenizerSettings
 
 SENTENCES = [
@@ -68,6 +68,14 @@ def test_continuation_mask_marks_letters_but_not_punctuation() -> None:
     assert goes_on["a"] and goes_on["<0xC3>"] and goes_on["<0x41>"]
     assert not any(goes_on[piece] for piece in ("▁", "。", "我", "<0x2E>", "<pad>", "</s>"))
     assert not any(goes_on[piece] for piece in goes_on if piece.startswith("▁"))
+
+
+def test_bytes_of_characters_with_a_piece_are_unused() -> None:
+    symbols = trained(symbols=["#"])
+    byte_of = {value: token for token, value in symbols.target.byte_values().items()}
+
+    assert {byte_of[ord(character)] for character in "a #\n"} <= unused_bytes(symbols)
+    assert byte_of[ord("%")] not in unused_bytes(symbols)
 
 
 def opened(speller: Speller, prefix: str) -> set[str]:
