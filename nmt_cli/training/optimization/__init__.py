@@ -1,1 +1,1 @@
-"""How gradients change weights: optimizers, schedules, averages, and what stays as it is."""
+"""Optimizers, learning rate schedules, the moving average of parameters, LoRA adapters and frozen parameters."""

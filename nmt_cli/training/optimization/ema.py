@@ -1,4 +1,4 @@
-"""Exponential moving average of the parameters; it often translates better than the latest parameters."""
+"""Exponential moving average of the parameters, which often translates better than the latest parameters."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ class ExponentialMovingAverage:
 
     @torch.no_grad()
     def update(self, update: int) -> None:
-        """Add the parameters after an update (1-based). The decay is smaller early on, to forget the initialisation."""
+        """Add the parameters after an update (1-based). Early updates use a smaller decay, to forget the first ones."""
         decay = min(self._decay, (1 + update) / (10 + update))
         torch._foreach_lerp_(list(self._averages.values()), list(self._parameters.values()), 1 - decay)
 
@@ -38,7 +38,11 @@ class ExponentialMovingAverage:
 
 @contextmanager
 def replaced_parameters(model: nn.Module, values: Mapping[str, Tensor]) -> Iterator[None]:
-    """Hold other values, in full or sharded alike, in some parameters; restore them bit for bit afterwards."""
+    """Replace some parameters within the context, and restore them bit for bit afterwards.
+
+    Args:
+        values: Full tensors, or tensors sharded like their parameters, by parameter name.
+    """
     parameters = {name: each for name, each in model.named_parameters() if name in values}
     saved = {name: each.detach().clone() for name, each in parameters.items()}
     try:

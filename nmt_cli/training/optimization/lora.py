@@ -13,14 +13,14 @@ from nmt_cli.recipe.optimization import Lora
 from nmt_cli.training.optimization.parameter_names import matching_names
 
 _A, _B = ".lora_a", ".lora_b"
-"""Ends of the names of A and B; before them is the name of the adapted layer."""
+"""Suffixes that follow the name of the adapted layer in the names of A and B."""
 
 
 class LoraLinear(Linear):
-    """A linear layer with an adapter. At first B is zero, so that the layer computes what it did before."""
+    """A linear layer with an adapter. B is initialised to zero, so the output is at first that of the layer alone."""
 
     def __init__(self, layer: Linear, settings: Lora) -> None:
-        """Share the parameters of a layer [O,I]; A is [rank,I], with rows of length 1 on average, and B [O,rank]."""
+        """Share the parameters of a layer [O,I]. A is [rank,I], with rows of norm near 1, and B is [O,rank]."""
         with torch.device("meta"):
             super().__init__(layer.in_features, layer.out_features, layer.bias is not None, layer.splits)
         self.weight, self.bias = layer.weight, layer.bias
@@ -33,27 +33,27 @@ class LoraLinear(Linear):
 
 
 def add_adapters(model: Model, settings: Lora) -> None:
-    """Add an adapter to each target layer, and exclude all other parameters from training but those of `also_train`.
+    """Add an adapter to each target layer. Only adapters and the parameters of `also_train` are trained.
 
     Draws from torch's default generator.
 
     Raises:
-        RecipeError: A pattern matches no layer, or no parameter, or the model has no layer to adapt.
+        RecipeError: A pattern matches nothing, or the model has no layer to adapt.
     """
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, Linear)}
     if settings.targets is None:
-        chosen = [model.adaptable_layers()]
-        if not chosen[0]:
+        matched = [model.adaptable_layers()]
+        if not matched[0]:
             raise RecipeError("training.lora: this model has no linear layers to adapt; train all parameters instead")
     else:
-        chosen = [matching_names(list(layers), pattern, "training.lora.targets") for pattern in settings.targets]
+        matched = [matching_names(list(layers), pattern, "training.lora.targets") for pattern in settings.targets]
     names = [name for name, _ in model.named_parameters()]
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     for pattern in settings.also_train:
         for name in matching_names(names, pattern, "training.lora.also_train"):
             model.get_parameter(name).requires_grad_(True)
-    for name in dict.fromkeys(name for found in chosen for name in found):
+    for name in dict.fromkeys(name for layer_names in matched for name in layer_names):
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, LoraLinear(layers[name], settings))
 
@@ -64,7 +64,7 @@ def is_adapter(name: str) -> bool:
 
 
 def merge_adapters(parameters: Mapping[str, Tensor], settings: Lora, source: Path) -> dict[str, Tensor]:
-    """Return the parameters without adapters, each added to the matrix of its layer; sums are exact to fp32.
+    """Return the parameters with each adapter added to the matrix of its layer. Sums are computed in fp64.
 
     Args:
         source: File or folder of the adapters, for messages.

@@ -1,4 +1,4 @@
-"""Muon: orthogonalised momentum, for the matrices inside a model."""
+"""Muon: orthogonalised momentum, for all matrices of a model except embeddings and output layer."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from nmt_cli.training.distributed import is_sharded, shard_like
 _ITERATIONS = 5
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _RMS = 0.2
-"""Usual root mean square of AdamW's updates, in learning rates (Liu et al. 2025)."""
+"""Usual root mean square of AdamW's updates at a learning rate of 1 (Liu et al. 2025)."""
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon (Jordan et al. 2024), scaled so that AdamW's learning rate and weight decay fit (Liu et al. 2025).
+    """Muon (Jordan et al. 2024), scaled to use AdamW's learning rate and weight decay (Liu et al. 2025).
 
     It adds two things to torch.optim.Muon with adjust_lr_fn="match_rms_adamw":
 
     - A parameter that stacks several matrices is split by `row_splits`, and each matrix is orthogonalised separately.
-      Otherwise the one with the largest gradient (usually the values of attention) would leave little to the others.
+      Otherwise the matrix with the largest gradient (usually that of the attention values) would dominate the update.
     - Matrices of one shape are multiplied in one batch, which saves hundreds of small kernels on a GPU.
     """
 
@@ -45,12 +45,12 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             momenta = [self._momentum(parameter, group) for parameter in parameters]
-            for parameter, update in zip(parameters, self._orthogonal(parameters, momenta), strict=True):
+            for parameter, update in zip(parameters, self._orthogonalised_updates(parameters, momenta), strict=True):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(shard_like(parameter, update), alpha=-group["lr"])
 
     def _momentum(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        """Update the moving average of the gradient; return the direction of the step, in full on each device."""
+        """Update the moving average of the gradient, and return the direction of the step, unsharded."""
         assert parameter.grad is not None
         state = self.state[parameter]
         if not state:
@@ -59,8 +59,8 @@ class Muon(torch.optim.Optimizer):
         direction = parameter.grad.lerp(average, group["momentum"]) if group["nesterov"] else average
         return direction.full_tensor() if is_sharded(direction) else direction
 
-    def _orthogonal(self, parameters: list[Tensor], momenta: list[Tensor]) -> list[Tensor]:
-        """Return the orthogonalised updates, whose entries have a root mean square near _RMS."""
+    def _orthogonalised_updates(self, parameters: list[Tensor], momenta: list[Tensor]) -> list[Tensor]:
+        """Return the update of each parameter before the learning rate, with a root mean square near _RMS."""
         matrices = [
             matrix
             for parameter, momentum in zip(parameters, momenta, strict=True)
@@ -73,15 +73,15 @@ class Muon(torch.optim.Optimizer):
             updates = orthogonalise(torch.stack([matrices[index] for index in indices])) * (_RMS * max(shape) ** 0.5)
             for index, update in zip(indices, updates, strict=True):
                 matrices[index] = update
-        rest = iter(matrices)
-        return [torch.cat([next(rest) for _ in self._row_splits[each]]) for each in parameters]
+        remaining = iter(matrices)
+        return [torch.cat([next(remaining) for _ in self._row_splits[each]]) for each in parameters]
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """Approximate the closest matrices [n,R,C] with orthogonal rows or columns, by Newton-Schulz iteration.
+    """Approximate the closest matrices [n,R,C] with orthonormal rows or columns, by Newton-Schulz iteration.
 
-    Computes in bf16 where that is fast. Singular values end between 0.7 and 1.2, because the coefficients favour fast
-    growth of small ones over convergence to 1.
+    Computes in bf16 where that is fast. The resulting singular values are between 0.7 and 1.2, because the coefficients
+    favour fast growth of small ones over convergence to 1.
     """
     a, b, c = _COEFFICIENTS
     tall = matrices.size(1) > matrices.size(2)
@@ -98,15 +98,15 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 def inner_matrices(model: Model) -> dict[Tensor, list[int]]:
     """Return the parameters that Muon trains, and the number of rows of each matrix stacked in them.
 
-    These are the trainable matrices except embeddings and output layer, whose rows are tokens or positions. One row is
-    a vector.
+    These are the trainable matrices except embeddings and output layer, whose rows are tokens or positions. Matrices
+    with a single row or column count as vectors and are left out.
     """
-    looked_up = {module.weight for module in model.modules() if isinstance(module, nn.Embedding)}
-    token_rows = {each.name for each in model.vocabulary_parameters()}
+    embeddings = {module.weight for module in model.modules() if isinstance(module, nn.Embedding)}
+    vocabulary_names = {each.name for each in model.vocabulary_parameters()}
     row_splits = model.fused_parameters()
     return {
         weight: list(row_splits.get(name, [len(weight)]))
         for name, weight in model.named_parameters()
         if weight.requires_grad and weight.dim() == 2 and min(weight.shape) > 1
-        if name not in token_rows and weight not in looked_up
+        if name not in vocabulary_names and weight not in embeddings
     }

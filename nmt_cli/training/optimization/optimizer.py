@@ -1,4 +1,4 @@
-"""Optimizers: which parameters are trained, and how gradients change them."""
+"""Optimizers, and the selection of the parameters that they train."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -24,10 +24,10 @@ NO_FACTORS: Mapping[str, float] = {}
 
 
 def freeze(model: Model, patterns: list[str]) -> int:
-    """Exclude parameters whose names match a pattern from training; return how many numbers that is.
+    """Exclude parameters whose names match a pattern from training. Return the number of all frozen values.
 
     Raises:
-        RecipeError: A pattern matches no parameter, or none is left to train.
+        RecipeError: A pattern matches no parameter, or no parameter is left to train.
     """
     parameters = dict(model.named_parameters())
     for pattern in patterns:
@@ -57,7 +57,7 @@ class Optimizers:
             optimizer.step()
 
     def zero_grad(self) -> None:
-        """Drop the gradients."""
+        """Remove the gradients."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
 
@@ -71,7 +71,7 @@ class Optimizers:
         }
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
-        """Resume from `state_dict()`, bit for bit. Raises ModelError if it names a parameter that is not trained."""
+        """Load the result of `state_dict()`. ModelError if it has the state of a parameter that is not trained."""
         states: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, value in tensors.items():
             state_name, _, parameter = key.partition("/")
@@ -127,8 +127,8 @@ def _sgd(settings: SgdSettings, groups: list[dict[str, Any]]) -> torch.optim.Opt
 
 
 def _adafactor(settings: AdafactorSettings, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    # The paper adds 1e-30 to squared gradients. torch squares its epsilon; its default of 1e-7 exceeds the gradients of
-    # rare words.
+    # The paper adds 1e-30 to squared gradients; torch squares its epsilon, so that is 1e-15. torch's default of 1e-7
+    # exceeds the gradients of rare words.
     return torch.optim.Adafactor(groups, settings.learning_rate, eps=(1e-15, 1e-3))
 
 
@@ -139,4 +139,4 @@ _OPTIMIZERS: dict[str, Callable[[Any, list[dict[str, Any]]], torch.optim.Optimiz
     "adafactor": _adafactor,
     "muon": _adam,
 }
-"""By type; for muon, the optimizer of parameters other than inner matrices."""
+"""Constructors by `type`. That of muon builds the optimizer of the parameters other than inner matrices."""

@@ -1,4 +1,4 @@
-"""Patterns of parameter names, by which recipes select parameters."""
+"""Patterns with which recipes select parameters by name."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from nmt_cli.errors import RecipeError
 
-_NAMES_SHOWN = 8
+_MAX_NAMES_SHOWN = 8
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -21,10 +21,10 @@ def matching_names(names: Sequence[str], pattern: str, key: str) -> list[str]:
     """Return the names that match a pattern.
 
     Raises:
-        RecipeError: No name matches. The message begins with `key`, that of the pattern in the recipe.
+        RecipeError: No name matches. The message begins with `key`, the recipe key of the pattern.
     """
     found = [name for name in names if matches(name, pattern)]
     if not found:
-        examples = ", ".join(names[:: -(-len(names) // _NAMES_SHOWN)])
-        raise RecipeError(f"{key}: nothing matches {pattern}; some names are {examples}")
+        examples = ", ".join(names[:: max(1, -(-len(names) // _MAX_NAMES_SHOWN))])
+        raise RecipeError(f"{key}: nothing matches {pattern}; some names are {examples or '(none)'}")
     return found

@@ -57,3 +57,9 @@ def test_default_targets_are_all_linear_layers_but_the_output_layer(settings: di
 def test_model_without_linear_layers_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"^training\.lora: "):
         add_adapters(new(attention="none", bridge="copy", tied_embeddings="none", **RNN), Lora())
+
+
+def test_targets_of_model_without_linear_layers_are_refused() -> None:
+    model = new(attention="none", bridge="copy", tied_embeddings="decoder", **RNN)
+    with pytest.raises(RecipeError, match=r"^training\.lora\.targets: "):
+        add_adapters(model, Lora(targets=["*"]))
