@@ -3,11 +3,13 @@
 import os
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from preparing import MakeRecipe, Sentences, aligned, changed, contents, prepared
 
 from nmt_cli import files
+from nmt_cli.data.preparation.corpora import HashCache
 from nmt_cli.data.preparation.preparing import prepare
 from nmt_cli.data.prepared import HASHES, is_current, open_prepared
 from nmt_cli.errors import DataError
@@ -148,6 +150,25 @@ def test_valid_files_are_not_read_again_until_they_change(
     open_prepared(recipe)
     open_prepared(recipe)
     assert [path.name for path in read] == ["source.bin"]
+
+
+def test_hash_of_file_that_changes_while_it_is_read_is_not_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, hashes, sha256 = tmp_path / "text", HashCache(tmp_path / HASHES), files.sha256
+    path.write_text("old")
+    time.sleep(0.05)
+
+    def hash_and_change(path: Path) -> str:
+        digest = sha256(path)
+        path.write_text("new")
+        time.sleep(0.05)
+        return digest
+
+    monkeypatch.setattr(files, "sha256", hash_and_change)
+    hashes.of(path)
+    monkeypatch.setattr(files, "sha256", sha256)
+    assert hashes.of(path) == sha256(path)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', None])

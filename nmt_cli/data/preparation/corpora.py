@@ -21,8 +21,8 @@ ADAPTED = "to follow the text"
 _TRAINING_KEYS = {"weight"}
 """Settings of a corpus that affect only training, not the prepared data."""
 
-_MAX_TICK = 0.02
-"""Longest interval in seconds in which two changes of a file can get the same time; a newer hash is not cached."""
+_TIMESTAMP_RESOLUTION = 0.02
+"""Upper bound in seconds of the interval in which two changes of a file may get the same time."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,19 @@ def input_files(recipe: Recipe) -> dict[str, Path]:
     return found
 
 
-def data_settings(recipe: Recipe, tokenizer: str) -> dict[str, Any]:
+def data_settings(recipe: Recipe, tokenizer_fingerprint: str) -> dict[str, Any]:
     """Return the settings that determine the prepared data, by recipe key.
 
     Args:
-        tokenizer: Fingerprint of the pretrained tokenizer, if the recipe names one.
+        tokenizer_fingerprint: That of the pretrained tokenizer, if the recipe names one; else ignored.
     """
     data, subwords = recipe.data, recipe.tokenizer.model_dump(mode="json", exclude={"monolingual"})
     if recipe.tokenizer.path is not None:
-        subwords = {"path": tokenizer, "extension": subwords["extension"]}
-    has_oov = recipe.tokenizer.path is not None or not (recipe.tokenizer.joint and recipe.tokenizer.byte_fallback)
-    copies = {"model.output.type": "pointer_generator" if recipe.model.output.copies else "softmax"} if has_oov else {}
+        subwords = {"path": tokenizer_fingerprint, "extension": subwords["extension"]}
+    may_have_oov = recipe.tokenizer.path is not None or not (recipe.tokenizer.joint and recipe.tokenizer.byte_fallback)
+    output = {"model.output.type": "pointer_generator" if recipe.model.output.copies else "softmax"}
     found = {f"tokenizer.{key}": value for key, value in subwords.items()} | {
-        **copies,
+        **(output if may_have_oov else {}),
         "data.max_length": data.max_length,
         "data.train": {name: _reading_settings(corpus) for name, corpus in data.train.items()},
         "data.valid": {name: _reading_settings(corpus) for name, corpus in data.valid.items()},
@@ -131,7 +131,7 @@ def file_identity(path: Path, sha256: Callable[[Path], str] = files.sha256) -> d
 
 
 class HashCache:
-    """Cached SHA-256 of files. A file is hashed again only if its size, inode, or a time of a change differs."""
+    """Cached SHA-256 of files. A file is hashed again only if its size, times or inode have changed."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._is_changed = path, False
@@ -143,21 +143,22 @@ class HashCache:
 
     def of(self, path: Path) -> str:
         """Return the SHA-256 of a file, from the cache if possible."""
-        entry = self._entries.get(_key(path))
-        if isinstance(entry, list) and entry[:-1] == _fingerprint(path):
+        entry, state = self._entries.get(_key(path)), _file_state(path)
+        if isinstance(entry, list) and entry[:-1] == state:
             return str(entry[-1])
+        is_settled = time.time() - path.stat().st_ctime > _TIMESTAMP_RESOLUTION
         digest = files.sha256(path)
-        if time.time() - path.stat().st_ctime > _MAX_TICK:
+        if is_settled and _file_state(path) == state:  # a file that changes while it is read may have another hash
             self.cache_hash(path, digest)
         return digest
 
     def cache_hash(self, path: Path, digest: str) -> None:
         """Cache the hash of a file for its present state."""
-        self._entries[_key(path)] = [*_fingerprint(path), digest]
+        self._entries[_key(path)] = [*_file_state(path), digest]
         self._is_changed = True
 
     def save(self) -> None:
-        """Save the cache if it has changed. Failure is ignored, as it only costs hashing again."""
+        """Save the cache if it has changed. Failures are ignored; the files are then hashed again."""
         if self._is_changed:
             with suppress(NmtError):
                 files.write_json(self._path, self._entries)
@@ -167,7 +168,7 @@ def _key(path: Path) -> str:
     return utf8_name(str(path.resolve()))
 
 
-def _fingerprint(path: Path) -> list[int]:
-    """Return what every change of a file changes; its user can set the modification time back, but not the other."""
+def _file_state(path: Path) -> list[int]:
+    """Return values of which every change of a file changes at least one: programs can reset mtime, but not ctime."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

@@ -91,8 +91,8 @@ class ChunkEncoder:
 
     1. Decode the records, normalise them, and apply the local filters (`ChunkCleaner`).
     2. Join each pair with its context, if the recipe has any.
-    3. Encode both sides; put tags before the source; drop pairs that are too long. In training corpora, the tag of the
-       length is that of the pair; elsewhere it is that of a normal length, as in translation.
+    3. Encode both sides; put tags before the source; drop pairs that are too long. In training corpora, the length tag
+       follows from the pair; in validation corpora it is that of a normal length, as in translation.
     4. Collect alignments, source columns, and the keys for the key filters.
     """
 
@@ -154,7 +154,7 @@ class ChunkEncoder:
 
 
 def _may_fit(vocabulary: Vocabulary, lines: list[str], max_length: float) -> Booleans:
-    """Return a mask of the lines that may have at most `max_length` tokens, to avoid encoding lines of megabytes."""
+    """Return whether each line may have at most `max_length` tokens, to avoid encoding lines of megabytes."""
     if not lines or vocabulary.min_tokens(max(lines, key=len)) <= max_length:
         return np.ones(len(lines), bool)
     return np.fromiter((vocabulary.min_tokens(line) <= max_length for line in lines), bool, len(lines))
@@ -188,7 +188,7 @@ class _EncodedLines:
         return _EncodedLines(lines, tokens, self.lengths[mask])
 
     def with_length_tags(self, tagger: LengthTagger, position: int, pairs: Examples) -> "_EncodedLines":
-        """Return the sources of some pairs with the tags of their lengths, which are at this position."""
+        """Return the sources of `pairs` with the tags of their lengths at this position of each source."""
         tokens = self.tokens.copy()
         tag_ids = tagger.classify(zip(pairs.sources, pairs.targets, strict=True))
         tagger.replace_tags(tokens, self.lengths, position, tag_ids)
@@ -235,7 +235,7 @@ def join_context(
 def _alignment_buffers(
     task: CorpusTask, raw: Examples, pairs: Examples, raw_indices: Integers, tokenizer: Tokenizer
 ) -> Buffers:
-    """Return the buffers with the word alignments of the kept pairs. Links are between normalised words."""
+    """Return the buffers of the word alignments of the kept pairs, whose links are between normalised words."""
     links = list[list[WordLink]]()
     for row, index in enumerate(raw_indices.tolist()):
         texts, normalized = (raw.sources[index], raw.targets[index]), (pairs.sources[row], pairs.targets[row])
@@ -251,7 +251,10 @@ def _alignment_buffers(
 def _with_copies(
     tokenizer: Tokenizer, added: AddedTokens, source: _EncodedLines, target: _EncodedLines
 ) -> tuple[Integers, _EncodedLines]:
-    """Return the copy id of each source token, and the targets with those of words that they copy, see `oov`."""
+    """Return the copy id of each source token, and the targets with extended ids of the words that they copy.
+
+    See `data.tokenizing.oov`.
+    """
     size, unk = tokenizer.target_size, tokenizer.special_tokens.unk
     copy_ids, tokens = list[int](), list[int]()
     before, after = (

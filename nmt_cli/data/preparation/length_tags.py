@@ -25,7 +25,7 @@ def length_ratio(source: str, target: str) -> float:
 
 
 class LengthTagger:
-    """Replaces the tag of a normal length before sources by those of the lengths of their targets."""
+    """Replaces the length tag `normal` of sources by that of the relative length of their targets."""
 
     def __init__(self, bounds: Sequence[float], vocabulary: Vocabulary) -> None:
         """`bounds` is data.length_bounds."""
@@ -45,7 +45,7 @@ class LengthTagger:
         Args:
             tokens: Token ids of all lines, one line after another. Changed in place.
             lengths: Tokens of each line.
-            position: Index of the tag of the length in each line.
+            position: Index of the length tag in each line.
             tag_ids: The tag of each line.
         """
         tokens[starts_of(lengths) + position] = tag_ids

@@ -32,7 +32,7 @@ class CorpusStats:
     prefix_ids: list[int] = field(default_factory=list)
     """Ids of the tags before each source."""
     suffix_ids: list[int] = field(default_factory=list)
-    """Ids of the tokens after each source, if it has others than eos."""
+    """Ids of the tokens after each source, if there are others than eos; else empty."""
     prompt_ids: list[int] = field(default_factory=list)
     """Ids of the tokens before each target, which the decoder is given."""
     lengths: dict[str, Counter[int]] = field(default_factory=lambda: {side: Counter() for side in SIDES})
@@ -92,7 +92,7 @@ class PreparedSummary:
 
     folder: Path
     fingerprint: str
-    """Identifies the data in the summary of a run."""
+    """SHA-256 of the contents of all files. It identifies the data in the summary of a run."""
     settings: dict[str, Any]
     """By recipe key."""
     drop_reasons: dict[str, str]

@@ -82,13 +82,13 @@ def prepare(
         pretrained: The tokenizer that the recipe names; None if one is trained.
 
     Raises:
-        DataError: An input is missing, invalid, or changes during the job; or `prepare` did not make data.prepared.
-        RunInUseError: Another process does the same job, or merges.
+        DataError: An input is missing, invalid, or changes during the job; or data.prepared contains other files.
+        RunInUseError: Another process runs the same job, or merges.
     """
     folder = files.target_of(recipe.data.prepared)
     check_paths(recipe)
     for code in unknown_languages(recipe.data):
-        warn(f"data.filters: language: py3langid does not know {code}, so that no line is dropped as not {code}")
+        warn(f"data.filters: language: py3langid does not know {code}, so no line is dropped for not being {code}")
     hashes = HashCache(folder / HASHES)
     inputs = {name: file_identity(path, hashes.of) for name, path in input_files(recipe).items()}
     work_folder = WorkFolder(folder)
@@ -96,7 +96,7 @@ def prepare(
         work, tasks = work_folder.open(), corpus_tasks(recipe)
         held_out = held_out_keys(recipe, pretrained.normalization if pretrained else recipe.tokenizer.normalization)
         check_inputs = partial(_check_unchanged, recipe, inputs, hashes)
-        tokenizer_folder = _tokenizer_folder(recipe, pretrained, work, inputs, held_out, num_processes, check_inputs)
+        tokenizer_folder = _make_tokenizer(recipe, pretrained, work, inputs, held_out, num_processes, check_inputs)
         tokenizer, corpora = Tokenizer.load(tokenizer_folder), files.read_json(tokenizer_folder / _CORPORA)
         settings, adapted = data_settings(recipe, (pretrained or tokenizer).fingerprint), corpora["adapted"]
         origin = {"format": FORMAT_VERSION, "settings": settings, "adapted": adapted, "inputs": inputs}
@@ -118,7 +118,7 @@ def prepare(
 
 
 def check_paths(recipe: Recipe) -> None:
-    """Raise DataError if a corpus is missing, or if data.prepared is anything but a folder that `prepare` made."""
+    """Raise DataError if an input is missing, or if data.prepared exists and is neither empty nor made by `prepare`."""
     for path in input_files(recipe).values():
         check_file(path)
     folder = recipe.data.prepared
@@ -151,7 +151,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def held_out_keys(recipe: Recipe, normalization: str) -> HeldOutKeys:
-    """Return the keys of the validation and test sets if a filter needs them; else none."""
+    """Return the keys of the validation and test sets if the overlap filter needs them, else no keys."""
     if not any(isinstance(each, OverlapFilter) for each in recipe.data.filters):
         return HeldOutKeys.of()
     is_monolingual = recipe.data.is_monolingual
@@ -172,7 +172,7 @@ def held_out_keys(recipe: Recipe, normalization: str) -> HeldOutKeys:
     )
 
 
-def _tokenizer_folder(
+def _make_tokenizer(
     recipe: Recipe,
     pretrained: Tokenizer | None,
     work: Path,
@@ -181,7 +181,7 @@ def _tokenizer_folder(
     num_processes: int,
     check_inputs: Callable[[], object],
 ) -> Path:
-    """Return the folder of the tokenizer and the corpus sizes. The first job makes it, and all others wait for it.
+    """Return the folder of the tokenizer and the corpus sizes. The first job makes it; all others wait for it.
 
     Its name contains a hash of the settings and inputs, so that jobs of other recipes never use or change it.
     """
@@ -200,8 +200,8 @@ def _tokenizer_folder(
         else:
             found = train_tokenizer(recipe, tasks, sizes, held_out, num_processes, pretrained)
         check_inputs()
-        size = max(found.tokenizer.source_size, found.tokenizer.target_size)
-        adapted: dict[str, Any] = dict(zip(TEXT_KEYS, (size, found.max_length), strict=True))
+        vocabulary_size = max(found.tokenizer.source_size, found.tokenizer.target_size)
+        adapted: dict[str, Any] = dict(zip(TEXT_KEYS, (vocabulary_size, found.max_length), strict=True))
         if found.length_bounds is not None:
             adapted[LENGTH_BOUNDS] = found.length_bounds
         with files.new_folder(folder) as unfinished:
@@ -220,10 +220,10 @@ def _merge(
     tasks: list[CorpusTask],
     origin: dict[str, Any],
 ) -> None:
-    shards_of = {task.name: store.read_all(task) for task in tasks}
+    shards_by_task = {task.name: store.read_all(task) for task in tasks}
     filters = build_filters(recipe.data.filters, tasks[0].languages, HeldOutKeys.of())
     reasons = [each.name for each in filters if isinstance(each, KeyFilter)]
-    training = {task.name: shards_of[task.name] for task in tasks if task.is_training}
+    training = {task.name: shards_by_task[task.name] for task in tasks if task.is_training}
     masks, drops = apply_key_filters(training, reasons, store.folder)
     format = ShardFormat.of(tokenizer)
     with files.new_folder(folder) as unfinished:
@@ -237,7 +237,7 @@ def _merge(
                 suffix_ids=added.after_source,
                 prompt_ids=added.before_target,
             )
-            for shard in shards_of[task.name]:
+            for shard in shards_by_task[task.name]:
                 merge_shard(shard, masks.get(shard.folder), format, unfinished / task.name, stats)
             if task.is_training:
                 stats.drops.merge(drops[task.name])

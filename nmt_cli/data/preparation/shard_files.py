@@ -23,7 +23,7 @@ SIDES = ("source", "target")
 
 @dataclass(frozen=True)
 class StoredArray:
-    """The name, type and layout of one kind of data in a shard."""
+    """The files, dtype and layout of one array of a shard."""
 
     name: str
     """File of the entries."""
@@ -45,7 +45,7 @@ class StoredArray:
         return {self.name: content, self.offsets: np.cumsum(lengths, dtype=OFFSET_DTYPE).tobytes()}
 
     def exists(self, folder: Path) -> bool:
-        """Return whether a shard has this kind of data. Alignments are optional."""
+        """Return whether a shard has this array. Alignments are optional."""
         return (folder / self.name).is_file()
 
     def open(self, folder: Path, num_pairs: int) -> RaggedArray:
@@ -60,11 +60,11 @@ TEXT = {side: StoredArray(f"{side}.txt", np.dtype("u1"), f"{side}.lines") for si
 ALIGNMENT = StoredArray("alignment.bin", np.dtype("<u4"), "alignment.offsets", width=2)
 """Word links: 0-based index of a source word and of a target word, both normalised."""
 RECORD_IDS = StoredArray("records", np.dtype("<i8"))
-"""Record number of each pair, for messages. Temporary: the merge removes it, like the key files."""
+"""Record number of each pair, for messages. Merged shards do not contain it."""
 
 
 def key_file(index: int) -> StoredArray:
-    """Return the file with the key of each pair for the key filter with this index. The merge removes it."""
+    """Return the file with the key of each pair for the key filter with this index. Merged shards do not contain it."""
     return StoredArray(f"keys.{index}", np.dtype("<u8"))
 
 
@@ -86,15 +86,15 @@ class ShardFormat:
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> "ShardFormat":
         """Return the format of data prepared with a tokenizer."""
-        copied_size = tokenizer.target_size + (MAX_OOV if tokenizer.copies else 0)
-        sizes = {"source": tokenizer.source_size, "target": copied_size}
-        tokens = {side: StoredArray(f"{side}.bin", id_dtype(size), f"{side}.offsets") for side, size in sizes.items()}
+        extended_size = tokenizer.target_size + (MAX_OOV if tokenizer.copies else 0)
+        id_dtypes = {"source": id_dtype(tokenizer.source_size), "target": id_dtype(extended_size)}
+        tokens = {side: StoredArray(f"{side}.bin", id_dtypes[side], f"{side}.offsets") for side in SIDES}
         columns = {
             name: StoredArray(f"source.{name}.bin", column_dtype(sizes), "source.offsets", width=len(sizes))
             for name, sizes in tokenizer.source_columns.items()
         }
         if tokenizer.copies:
-            columns[COPY_IDS] = StoredArray(f"source.{COPY_IDS}.bin", id_dtype(copied_size), "source.offsets")
+            columns[COPY_IDS] = StoredArray(f"source.{COPY_IDS}.bin", id_dtypes["target"], "source.offsets")
         return cls(tokens, columns)
 
     @property
@@ -104,7 +104,7 @@ class ShardFormat:
 
 
 def id_dtype(vocabulary_size: int) -> np.dtype[Any]:
-    """Return the dtype of stored token ids: two bytes if they suffice, else four."""
+    """Return the dtype of stored token ids: two bytes for a vocabulary of less than 2^16 entries, else four."""
     return np.dtype("<u2" if vocabulary_size < 2**16 else "<u4")
 
 

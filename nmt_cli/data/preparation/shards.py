@@ -62,15 +62,15 @@ class ShardStore:
 
     Args:
         content_hash: Hash of the settings and inputs that determine the content of the shards.
-        check: Raises an error if the input files have changed.
+        check_inputs: Raises an error if the input files have changed.
         offset_files: Names of files that contain offsets.
     """
 
     def __init__(
-        self, folder: Path, content_hash: str, check: Callable[[], object], offset_files: frozenset[str]
+        self, folder: Path, content_hash: str, check_inputs: Callable[[], object], offset_files: frozenset[str]
     ) -> None:
         self.folder, self._content_hash = folder, content_hash
-        self._check_inputs, self._offset_files = check, offset_files
+        self._check_inputs, self._offset_files = check_inputs, offset_files
 
     def read(self, task: CorpusTask, index: int) -> CorpusShard | None:
         """Return a shard; None if it is not complete."""
@@ -88,7 +88,7 @@ class ShardStore:
         if end is None or missing:
             what = f"shards {', '.join(missing)} of {task.name} are" if missing else f"the shards of {task.name} are"
             raise DataError(
-                f"{self.folder}: {what} missing, or made from another recipe or other files; rerun their jobs"
+                f"{self.folder}: {what} missing, or were made from another recipe or other files; rerun their jobs"
                 " (--shard), or run nmt preprocess without --merge to make the rest"
             )
         return [shard for shard in found if shard is not None]

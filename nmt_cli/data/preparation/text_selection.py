@@ -1,7 +1,8 @@
-"""The text that models translate for other models: monolingual lines, or the training pairs of a recipe, each once.
+"""Selection of the text for back-translation and distillation: monolingual lines, or the training pairs of a recipe.
 
-The filters of a recipe that can judge one side do so with lines. Lines of the recipe's validation and test sets are
-dropped, even if case, accents or punctuation differ, because a model that has read them scores too well.
+Monolingual lines pass the filters of the recipe that judge a single side. Lines of its validation and test sets are
+dropped, even if case, accents or punctuation differ, because the scores of a model trained on them would be too high.
+Duplicates are dropped.
 """
 
 import itertools
@@ -40,12 +41,13 @@ from nmt_cli.text.normalization import is_blank, one_line
 
 _CHUNK_LINES = 8192
 _MAX_HELD_OUT_FRACTION, _MAX_HELD_OUT_LINES = 0.1, 10
-"""Text with more lines of a set, as a fraction and as a number, contains the set, not just common short sentences."""
+"""Text with more lines of a set than both this fraction and this number is taken to contain the set. Fewer lines may be
+common short sentences."""
 
 
 @dataclass
 class LineStats:
-    """How many lines were read, dropped and kept. A record is a line of all files together."""
+    """How many lines or pairs were read, dropped and kept."""
 
     num_read: int = 0
     num_kept: int = 0
@@ -62,9 +64,9 @@ class LineStats:
 
 
 def line_filters(data: Data, language: str) -> list[Filter]:
-    """Return those filters of a recipe that can judge a line alone, and one that drops duplicates.
+    """Return the filters of a recipe that can judge a single line, and one that drops duplicates.
 
-    A line is given to them as both sides of a pair.
+    They expect a pair of which both sides are the line.
     """
     found: list[Filter] = []
     is_target = language == data.target_language
@@ -117,12 +119,12 @@ def select_lines(
             result = pipeline.apply(examples)
             for reason, indices in result.dropped.items():
                 _drop(stats, reason, examples, indices)
-            is_free = held_out.not_held_out(result.kept.sources)
-            _drop(stats, OVERLAP, examples, result.indices[~is_free])
-            lines = [examples.sources[index] for index in result.indices[is_free].tolist()]
-            selected.add([lines], [each[is_free] for each in result.keys])
+            is_new = ~held_out.contains(result.kept.sources)
+            _drop(stats, OVERLAP, examples, result.indices[~is_new])
+            lines = [examples.sources[index] for index in result.indices[is_new].tolist()]
+            selected.add([lines], [each[is_new] for each in result.keys])
             on_progress(len(examples))
-        held_out.refuse_sets(paths)
+        held_out.check_contains_no_set(paths)
         stats.num_kept = selected.write([each.name for each in pipeline.key_filters], stats.drops)
     return stats
 
@@ -156,7 +158,7 @@ def select_pairs(
 
 
 class UniqueText:
-    """Writes aligned lines to files, without those of which a key occurred before. Memory: 8 bytes for each key."""
+    """Writes parallel lines to files, without those whose key occurred before. Uses 8 bytes of memory per key."""
 
     def __init__(self, outputs: Sequence[Path], folder: Path, files: Sequence[IO[bytes]]) -> None:
         self._outputs, self._folder, self._files = outputs, folder, files
@@ -183,7 +185,7 @@ class UniqueText:
 
         Args:
             reasons: The name of each filter whose keys were added.
-            drops: Is increased by the lines that are left out.
+            drops: The lines that are left out are added to it.
         """
         masks = self._masks
         for index, reason in enumerate(reasons):
@@ -204,7 +206,7 @@ def _drop(stats: LineStats, reason: str, examples: Examples, indices: Integers) 
 
 
 def _read_chunks(paths: Sequence[Path], on_error: OnError, stats: LineStats) -> Iterator[Examples]:
-    """Yield the lines of files, each as both sides of a pair, and count them. A record is a line of all files."""
+    """Yield the lines of files, each as both sides of a pair, and count them. Record numbers continue across files."""
     lines, records = list[str](), list[int]()
     for line, is_valid in itertools.chain.from_iterable(_read(path, on_error) for path in paths):
         stats.num_read += 1
@@ -239,7 +241,7 @@ def held_out_files(data: Data) -> list[Path]:
 
 
 class HeldOutLines:
-    """The lines of a recipe's validation and test sets in one language, compared by their letters alone."""
+    """Lines of a recipe's validation and test sets in one language, compared by letters without case and accents."""
 
     def __init__(self, data: Data, language: str) -> None:
         sets = {f"valid/{name}": _lines_of_corpus(data, name, language) for name in data.valid}
@@ -249,22 +251,22 @@ class HeldOutLines:
         )
         self._found = np.zeros(len(self._held_out.keys["source"]), np.bool_)
 
-    def not_held_out(self, lines: list[str]) -> Booleans:
-        """Return which lines are in no set."""
+    def contains(self, lines: list[str]) -> Booleans:
+        """Return whether each line is in a set, and count it as found there."""
         keys = text_keys([canonical(line) for line in lines], [], "source")
         is_held_out = self._held_out.contains(keys, "source")
         self._found[np.searchsorted(self._held_out.keys["source"], keys[is_held_out])] = True
-        return ~is_held_out
+        return is_held_out
 
-    def refuse_sets(self, paths: Sequence[Path]) -> None:
-        """Raise DataError if so many lines of a set were dropped that the files contain the set."""
+    def check_contains_no_set(self, paths: Sequence[Path]) -> None:
+        """Raise DataError if so many lines of a set were found that the files probably contain the whole set."""
         owners = self._held_out.set_indices["source"]
         for index, name in enumerate(self._held_out.names):
             size, found = int((owners == index).sum()), int(self._found[owners == index].sum())
             if found > max(_MAX_HELD_OUT_LINES, _MAX_HELD_OUT_FRACTION * size) or 0 < found == size:
                 raise DataError(
                     f"{', '.join(map(str, paths))}: contains {found:,} of the {size:,} different lines of {name}; "
-                    "scores on that set would mean nothing, so give text without it"
+                    "scores on that set would be meaningless; remove its lines from the text"
                 )
 
 

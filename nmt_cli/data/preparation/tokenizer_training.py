@@ -1,4 +1,4 @@
-"""Training the tokenizer on a sample of the pairs that the filters keep. Equal pairs count once."""
+"""Train the tokenizer on a sample of the pairs that the filters keep. Equal pairs count once."""
 
 import zlib
 from collections import Counter
@@ -37,11 +37,11 @@ from nmt_cli.text.lines import read_lines
 from nmt_cli.text.normalization import NORMALIZATIONS
 
 _CHUNK_RECORDS = 1024
-"""Records of a chunk, which is sampled or skipped as a whole."""
+"""Maximum records of a chunk, which is sampled or skipped as a whole."""
 _MIN_CHUNKS_PER_PROCESS = 16
-"""Fewer chunks are not worth the start of another process."""
+"""Chunks that justify the start of another process."""
 _MAX_MEASURED_PAIRS = 20_000
-"""Pairs whose lengths in tokens are measured."""
+"""Maximum number of pairs whose lengths in tokens are measured."""
 _SEED = 1  # not the recipe's, so that runs that differ only in the seed share their data
 
 
@@ -108,12 +108,13 @@ def train_tokenizer(
         for kept, counts, dropped in map_ordered(num_processes, factory, chunks):
             pairs.update(dict.fromkeys(kept))
             num_dropped.update(dropped)
-            for name, of_chunk in counts.items():
-                values[name].update(of_chunk)
+            for name, counter in counts.items():
+                values[name].update(counter)
     if not pairs:
-        why = drop_reasons(recipe.data)
+        descriptions = drop_reasons(recipe.data)
         reasons = "; ".join(
-            f"{count:,} dropped: {why.get(reason, reason)} ({reason})" for reason, count in num_dropped.most_common(3)
+            f"{count:,} dropped: {descriptions.get(reason, reason)} ({reason})"
+            for reason, count in num_dropped.most_common(3)
         )
         raise DataError(
             f"{', '.join(recipe.data.train)}: no text is left to train the tokenizer on"
@@ -144,7 +145,7 @@ def needs_length_bounds(recipe: Recipe) -> bool:
 
 
 Texts = Callable[[], Sequence[Iterable[str]]]
-"""Returns the normalised sources and targets, as often as it is called."""
+"""Returns new iterators over the normalised sources and targets at each call."""
 
 
 def suitable_vocabulary_sizes(recipe: Recipe, texts: Texts, scale: float) -> list[int]:

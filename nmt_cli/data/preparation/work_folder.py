@@ -1,7 +1,7 @@
 """The folder of unfinished work beside a folder that a command writes, such as `prepared.parts` beside `prepared`.
 
 An interrupted job leaves its completed parts there, and the next one continues with them. Jobs that each make some of
-the parts share the lock of the folder; the job that completes the work holds it alone and then removes the work folder.
+the parts share the lock of the folder. The job that completes the work locks it exclusively, and then removes it.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from nmt_cli.locks import lock
 from nmt_cli.processes import ShardSpec
 
 _MARKER = ".nmt"
-"""File in a work folder: nmt made it, and may remove it."""
+"""File that marks a folder as made by nmt, so that nmt may remove it."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class WorkFolder:
         work = self.path
         with files.disk_errors(work):
             if work.is_symlink() or (work.exists() and not (work / _MARKER).is_file() and any(work.iterdir())):
-                raise DataError(f"{work}: contains files not written by nmt, which needs this name; rename it")
+                raise DataError(
+                    f"{work}: contains files not written by nmt, but nmt needs a folder of this name; rename it"
+                )
             work.mkdir(parents=True, exist_ok=True)
             (work / _MARKER).touch()
         return work
@@ -48,7 +50,7 @@ class WorkFolder:
             yield
 
     def remove(self) -> None:
-        """Remove the folder, and what killed jobs left beside the locked target."""
+        """Remove the folder, and temporary files of killed jobs beside the target, which must be locked."""
         work = self.path
         if (work / _MARKER).is_file():
             with files.disk_errors(work):
@@ -57,7 +59,7 @@ class WorkFolder:
             files.remove(path)
 
     def remove_leftovers(self) -> None:
-        """Remove what was left by a job that was killed after it wrote the target, unless the target is in use."""
+        """Remove the files of a job that was killed after it wrote the target, unless the target is in use."""
         if (self.path / _MARKER).is_file() or self._leftovers():
             with suppress(RunInUseError), self.locked():
                 self.remove()
