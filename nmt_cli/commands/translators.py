@@ -176,13 +176,15 @@ def source_tags(
     source, target = options.source_language or config.source_language, options.target_language
     if config.language_tokens is not None:
         start = () if config.target_language_first else (special.decoder_start,)
-        tags = SourceTags(known, is_language_last=config.source_language_last, start=start)
+        tags = SourceTags(known, is_language_last=config.source_language_last, prompt_start=start)
         return tags.with_languages(config.language_tokens, source, target or config.target_language)
     if source != config.source_language:
         raise RecipeError(f"--source-language {source}: this model translates from {config.source_language}")
     tags = SourceTags.from_options(known, config.target_language, target, options.corpus_tag)
     tags = replace(tags, length=length or "normal") if config.length_tags else tags
-    return replace(tags, first=(special.bos,), start=(special.decoder_start, special.bos)) if config.bos else tags
+    if config.bos:
+        tags = replace(tags, source_start=(special.bos,), prompt_start=(special.decoder_start, special.bos))
+    return tags
 
 
 def _check_context_options(options: TranslateOptions, context: Context | None) -> None:

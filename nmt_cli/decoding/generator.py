@@ -9,7 +9,7 @@ import torch
 
 from nmt_cli.console import OnProgress
 from nmt_cli.data.shortlist import Shortlist
-from nmt_cli.data.tokenizing.oov import copies_of_added, extended_ids, to_extended_ids
+from nmt_cli.data.tokenizing.oov import copy_ids_of_added, extended_ids, to_extended_ids
 from nmt_cli.decoding.batching import in_batches
 from nmt_cli.decoding.logits_processors.building import BatchConstraints
 from nmt_cli.decoding.logits_processors.phrases import unsatisfied_phrases
@@ -173,9 +173,9 @@ class Generator:
         special, size = self.model.vocabulary.special_tokens, self.model.vocabulary.target_size
         rows = [
             [
-                *copies_of_added(each.tags, special),
+                *copy_ids_of_added(each.tags, special),
                 *self.to_extended_ids(each, each.copies),
-                *copies_of_added((special.eos, *each.suffix), special),
+                *copy_ids_of_added((special.eos, *each.suffix), special),
                 *pad,
             ]
             for each, pad in zip(batch, padding, strict=True)

@@ -65,7 +65,7 @@ def vocabulary_of(
     others = {*special.ids, *tags.values()}
     missing = [entry for i, entry in enumerate(entries) if i not in others and entry not in known and entry[:1] != "<"]
     if segmenter.name == "unigram":  # in BPE, they would change the merges
-        segmenter = segmenter.extended([Piece(entry, 0.0, PieceKind.UNUSED) for entry in missing])
+        segmenter = segmenter.with_pieces([Piece(entry, 0.0, PieceKind.UNUSED) for entry in missing])
     return Vocabulary(segmenter, entries, special, tags)
 
 

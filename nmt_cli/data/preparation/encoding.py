@@ -21,7 +21,7 @@ from nmt_cli.data.preparation.shard_files import ALIGNMENT, RECORD_IDS, TEXT, Sh
 from nmt_cli.data.reading import DropCounts, RawChunk, decode
 from nmt_cli.data.reading.examples import Examples
 from nmt_cli.data.tokenizer import Tokenizer
-from nmt_cli.data.tokenizing.oov import copies_of_added, extended_ids, to_extended_ids
+from nmt_cli.data.tokenizing.oov import copy_ids_of_added, extended_ids, to_extended_ids
 from nmt_cli.data.tokenizing.tags import SEPARATOR, AddedTokens
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
 from nmt_cli.errors import DataError
@@ -258,7 +258,7 @@ def _with_copies(
     size, unk = tokenizer.target_size, tokenizer.special_tokens.unk
     copy_ids, tokens = list[int](), list[int]()
     before, after = (
-        copies_of_added(each, tokenizer.special_tokens) for each in (added.before_source, added.after_source)
+        copy_ids_of_added(each, tokenizer.special_tokens) for each in (added.before_source, added.after_source)
     )
     targets = tokenizer.encode_target(target.lines, oov=True)
     for copies, row in zip(tokenizer.encode_copies(source.lines), targets, strict=True):

@@ -61,7 +61,7 @@ def read_all(corpus: AnyCorpus, languages: tuple[str, str], on_error: OnError = 
 def read_examples(
     corpus: AnyCorpus, languages: tuple[str, str], on_error: OnError = "stop"
 ) -> Iterator[tuple[Examples, DropCounts]]:
-    """Yield all examples, some thousand at a time, and the records among them that were dropped."""
+    """Yield all examples, some thousand at a time, and the counts of dropped records."""
     for chunk in read_chunks(corpus, languages, _CHUNK_RECORDS):
         yield decode(corpus, chunk, on_error)
 
@@ -73,14 +73,15 @@ def decode(corpus: AnyCorpus, chunk: RawChunk, on_error: OnError) -> tuple[Examp
     per word. Blank lines between records, and TMX units that lack a language, are always dropped.
 
     Raises:
-        DataError: With "stop", for the first invalid record, with file and line. With "skip" they are counted.
+        DataError: A record is invalid and `on_error` is "stop"; the message has file and line. With "skip", invalid
+            records are counted.
     """
     decoder = _ChunkDecoder(corpus, chunk, on_error)
     return decoder.decode(), decoder.drops
 
 
 class _ChunkDecoder:
-    """Decodes one chunk. Raises an error for the first invalid record, or counts all of them."""
+    """Decodes one chunk. Raises an error for the first invalid record, or counts all invalid records."""
 
     def __init__(self, corpus: AnyCorpus, chunk: RawChunk, on_error: OnError) -> None:
         self._corpus, self._chunk, self._stops = corpus, chunk, on_error == "stop"
@@ -155,7 +156,7 @@ class _ChunkDecoder:
         return kept, _transposed(record_fields(corpus), rows)
 
     def _with_complete_factors(self, records: list[int], columns: _Columns) -> tuple[list[int], _Columns]:
-        """Return only records whose source columns have a value for each word of the source."""
+        """Return the records whose source columns have a value for each word of the source."""
         num_words = [len(words_of(line)) for line in columns["source"]]
         invalid = set[int]()
         for key in (key for key in columns if key.startswith(SOURCE_COLUMN)):

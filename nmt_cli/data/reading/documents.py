@@ -1,4 +1,4 @@
-"""Text without translations: documents as records, whose line breaks are escaped so that each record is a line."""
+"""Text without translations: each document is a record of one line, in which line breaks are escaped."""
 
 from collections.abc import Iterator
 
@@ -12,12 +12,12 @@ _LINES_AT_ONCE = 8192
 
 
 def with_escaped_breaks(text: str) -> str:
-    """Return a document as a record, without line breaks at its end."""
+    """Return a document as a record: line breaks are escaped, and those at its end removed."""
     return text.replace("\r\n", "\n").rstrip("\n").replace("\n", LINE_BREAK)
 
 
 def read_document_chunks(corpus: TextCorpus, max_records: int) -> Iterator[RawChunk]:
-    """Yield the documents of a corpus in chunks, as `read_chunks`; of JSON Lines, their objects."""
+    """Yield the documents of a corpus in chunks, as `read_chunks` does. A document of JSON Lines is an object."""
     if corpus.field is not None or corpus.separator == "newline":
         yield from read_in_lockstep(corpus.files, max_records)
         return

@@ -15,15 +15,15 @@ from nmt_cli.data.arrays import Booleans, Integers
 
 OnError = Literal["stop", "skip"]
 KeyFields = Literal["pair", "source", "target"]
-"""The text of an example that a key is computed from."""
+"""The texts of an example from which a key is computed."""
 Keys = npt.NDArray[np.uint64]
 
 SOURCE_COLUMN = "factors."
 """Prefix of the columns that hold a value for each word of the source; the rest is the name of the column."""
 MAX_EXAMPLES = 3
-"""Dropped examples that are kept for each reason."""
+"""Maximum number of dropped examples that are kept for each reason."""
 _MAX_SHOWN = 200
-"""Characters of each side of a dropped example."""
+"""Maximum number of characters of each side of a dropped example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class DroppedExample:
 
     @classmethod
     def shortened(cls, record: int, source: str, target: str) -> "DroppedExample":
-        """Return an example of texts of any length."""
+        """Return a dropped example with its texts truncated."""
         return cls(record, _shorten(source), _shorten(target))
 
 
@@ -47,7 +47,7 @@ def _shorten(text: str) -> str:
 
 @dataclass
 class DropCounts:
-    """How many records were dropped for each reason, and the first of them."""
+    """Number of records dropped for each reason, and the first of them."""
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[DroppedExample]] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class DropCounts:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> "DropCounts":
-        """Read what `to_json` returned. KeyError, TypeError or ValueError if it is anything else."""
+        """Parse the result of `to_json`. KeyError, TypeError or ValueError if it is malformed."""
         examples = {
             str(reason): [DroppedExample(int(one["record"]), str(one["source"]), str(one["target"])) for one in some]
             for reason, some in dict(entry["examples"]).items()
@@ -81,9 +81,9 @@ class DropCounts:
 
 @dataclass(frozen=True)
 class Examples:
-    """Some sentence pairs of one corpus, as they are in its files or normalised.
+    """Some sentence pairs of one corpus, raw or normalised.
 
-    Texts of formats that escape newlines may contain newlines before normalisation.
+    Raw texts may contain newlines if the format escapes them; normalised texts may not.
     """
 
     sources: list[str]
@@ -131,7 +131,7 @@ class Examples:
         )
 
     def dropped(self, indices: Integers) -> list[DroppedExample]:
-        """Return the first of the pairs with these indices, as examples of dropped ones."""
+        """Return the first pairs with these indices as dropped examples."""
         shown = indices[:MAX_EXAMPLES].tolist()
         return [DroppedExample.shortened(self.records[i], self.sources[i], self.targets[i]) for i in shown]
 
@@ -144,9 +144,9 @@ class Examples:
 def text_keys(sources: list[str], targets: list[str], on: KeyFields) -> Keys:
     """Return XXH3 of each pair, source or target.
 
-    The keys have 64 bits, so that among n different texts about n²/2⁶⁵ pairs are taken for equal.
+    The keys have 64 bits, so among n different texts, about n²/2⁶⁵ pairs of texts have equal keys.
     """
     texts: Iterable[str] = sources if on == "source" else targets
-    if on == "pair":  # no line contains a newline
+    if on == "pair":  # normalised text contains no newline
         texts = [f"{source}\n{target}" for source, target in zip(sources, targets, strict=True)]
     return np.array(list(map(xxh3_64_intdigest, map(str.encode, texts))), np.uint64)

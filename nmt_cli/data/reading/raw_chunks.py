@@ -13,7 +13,7 @@ from nmt_cli.text import lines as text_lines
 
 _BLOCK = 1 << 18
 MAX_CHUNK_BYTES = 1 << 22
-"""Bytes of one file in a chunk, after which the chunk ends early."""
+"""Maximum bytes of one file in a chunk, except for its last line; the chunk then ends early."""
 _NEWLINE = ord("\n")
 
 
@@ -27,14 +27,14 @@ class RawChunk:
     columns: dict[str, bytes]
     """By key of `corpus.files`, or of `tmx.read_chunks`: `num_records` lines with a newline at the end of each."""
     offsets: dict[str, int] = field(default_factory=dict)
-    """Where the columns begin in their files, in bytes."""
+    """Byte offset of each column in its file."""
     first_row: bytes | None = None
     """The first line of a table, which may hold column names."""
     context: "RawChunk | None" = None
-    """The records before these, if they are needed as document context."""
+    """The preceding records, if they are needed as document context."""
 
     def tail(self, num_records: int) -> "RawChunk":
-        """Return the last records, at most so many, without context."""
+        """Return at most `num_records` records from the end of the chunk, without context."""
         starts = {key: _tail_offset(content, num_records) for key, content in self.columns.items()}
         return RawChunk(
             max(self.first, self.first + self.num_records - num_records),
@@ -45,7 +45,7 @@ class RawChunk:
         )
 
     def followed_by(self, other: "RawChunk") -> "RawChunk":
-        """Return these records and those of the chunk that comes next."""
+        """Return these records and those of the next chunk, without context."""
         columns = {key: content + other.columns[key] for key, content in self.columns.items()}
         return RawChunk(self.first, self.num_records + other.num_records, columns, self.offsets, self.first_row)
 
@@ -66,12 +66,12 @@ def raw_lines(column: bytes) -> list[bytes]:
 
 
 def raw_offset(column: bytes, row: int) -> int:
-    """Return where a row of a column begins, in bytes."""
+    """Return the byte offset of a row in a column."""
     return sum(len(line) + 1 for line in column.split(b"\n", row)[:row])
 
 
 def _tail_offset(content: bytes, num_lines: int) -> int:
-    """Return where the last lines begin."""
+    """Return the byte offset of the last `num_lines` lines."""
     start = len(content)
     for _ in range(num_lines):
         if start:
@@ -142,7 +142,7 @@ class _LineFile:
         """Offset in bytes of the first line that has not been taken."""
 
     def available(self, max_lines: int) -> int:
-        """Return how many lines can be taken now, at most `max_lines`; 0 only at the end of the file."""
+        """Return the number of lines that can be taken, at most `max_lines`; 0 only at the end of the file."""
         blocks, size = [self._buffer], len(self._buffer)
         while (
             not self._is_at_end
@@ -154,7 +154,7 @@ class _LineFile:
             size += len(block)
             self._num_buffered += block.count(b"\n")
             if not self._num_buffered and size > text_lines.MAX_LINE_BYTES + 1:  # its end may be \r
-                raise self._too_long(0)
+                raise self._too_long_error(0)
         self._buffer = b"".join(blocks)
         return min(self._num_buffered, max_lines)
 
@@ -190,10 +190,10 @@ class _LineFile:
         """Read a block, without a byte order mark and with a newline at the end of the file."""
         with text_lines.reading_errors(self._name):
             block = self._stream.read(_BLOCK)
-        if self._is_at_start and block.startswith(text_lines.BOM):
-            text_lines.warn_about_bom(self._name)
-            self.offset = len(text_lines.BOM)
-            block = block.removeprefix(text_lines.BOM) or self._stream.read(_BLOCK)
+            if self._is_at_start and block.startswith(text_lines.BOM):
+                text_lines.warn_about_bom(self._name)
+                self.offset = len(text_lines.BOM)
+                block = block.removeprefix(text_lines.BOM) or self._stream.read(_BLOCK)
         self._is_at_start = False
         if block:
             self._lacks_newline = not block.endswith(b"\n")
@@ -204,7 +204,7 @@ class _LineFile:
     def _check_lengths(self, lines: bytes) -> None:
         for index, line in enumerate(lines.split(b"\n")):
             if len(line.removesuffix(b"\r")) > text_lines.MAX_LINE_BYTES:
-                raise self._too_long(index)
+                raise self._too_long_error(index)
 
-    def _too_long(self, index: int) -> DataError:
+    def _too_long_error(self, index: int) -> DataError:
         return text_lines.line_too_long_error(self._name, self._num_taken + index + 1)

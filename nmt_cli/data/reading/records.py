@@ -1,4 +1,4 @@
-"""Records of one line: the cells of a tab-separated table, or the fields of a JSON object."""
+"""Records of one line each: the cells of a row of a tab-separated table, or the fields of a JSON object."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from nmt_cli.recipe.corpora import JsonlCorpus, LearnedJsonl, LearnedTsv, TextCo
 from nmt_cli.text.json_lines import describe_error
 from nmt_cli.text.lines import not_utf8_error
 
-Parse = Callable[[str], tuple[str, ...]]
+RecordParser = Callable[[str], tuple[str, ...]]
 """Extracts the values of a line, in the order of `record_fields`."""
 
 
@@ -35,14 +35,14 @@ def record_fields(corpus: TsvCorpus | JsonlCorpus | TextCorpus) -> dict[str, int
 
 
 def has_header(corpus: TsvCorpus) -> bool:
-    """Return whether the first line holds column names: if the recipe names any column."""
+    """Return whether the first line holds column names, which it does if the recipe names any column."""
     return any(isinstance(column, str) for column in record_fields(corpus).values())
 
 
-def record_parser(corpus: TsvCorpus | JsonlCorpus | TextCorpus, first_row: bytes | None) -> Parse:
+def record_parser(corpus: TsvCorpus | JsonlCorpus | TextCorpus, first_row: bytes | None) -> RecordParser:
     """Return a function that parses the lines of a corpus.
 
-    The function raises InvalidRecordError if a line has not enough columns or more than the first, or if it is not a
+    The function raises InvalidRecordError if a line has too few columns, or more than the first line, or if it is not a
     JSON object with the fields.
 
     Args:
@@ -57,7 +57,7 @@ def record_parser(corpus: TsvCorpus | JsonlCorpus | TextCorpus, first_row: bytes
     return _table_parser(corpus, first_row)
 
 
-def _table_parser(corpus: TsvCorpus, first_row: bytes) -> Parse:
+def _table_parser(corpus: TsvCorpus, first_row: bytes) -> RecordParser:
     indices = _column_indices(corpus, first_row if has_header(corpus) else None)
     extract = itemgetter(*indices)
     num_needed, num_columns = max(indices) + 1, first_row.count(b"\t") + 1
@@ -137,7 +137,7 @@ def _column_indices(corpus: TsvCorpus, header: bytes | None) -> list[int]:
     return indices
 
 
-def _json_parser(corpus: JsonlCorpus | TextCorpus) -> Parse:
+def _json_parser(corpus: JsonlCorpus | TextCorpus) -> RecordParser:
     paths = [(key, str(name), str(name).split(".")) for key, name in record_fields(corpus).items()]
 
     def parse(line: str) -> tuple[str, ...]:
@@ -147,12 +147,12 @@ def _json_parser(corpus: JsonlCorpus | TextCorpus) -> Parse:
             raise InvalidRecordError(describe_error(line, error)) from None
         if isinstance(record, list):
             raise InvalidRecordError(describe_error(line, ValueError()))
-        return tuple(_field(record, key, name, path, may_be_half="\\u" in line) for key, name, path in paths)
+        return tuple(_field(record, key, name, path, may_have_surrogates="\\u" in line) for key, name, path in paths)
 
     return parse
 
 
-def _field(record: Any, key: str, name: str, path: list[str], *, may_be_half: bool) -> str:
+def _field(record: Any, key: str, name: str, path: list[str], *, may_have_surrogates: bool) -> str:
     value, rest = record, path
     while rest:
         if not isinstance(value, dict):
@@ -162,13 +162,20 @@ def _field(record: Any, key: str, name: str, path: list[str], *, may_be_half: bo
         if not length:
             raise InvalidRecordError(f"has no field {name!r}")
         value, rest = value[".".join(rest[:length])], rest[length:]
-    if key == "score" and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if key == "score" and _is_finite_number(value):
         return repr(value)
     if not isinstance(value, str):
-        raise InvalidRecordError(f"{name!r} is not a string")
-    if may_be_half and not _is_encodable(value):
+        raise InvalidRecordError(f"{name!r} is not a string" + (" or a finite number" if key == "score" else ""))
+    if may_have_surrogates and not _is_encodable(value):
         raise InvalidRecordError(f"{name!r} contains an unpaired surrogate (\\ud800 to \\udfff)")
     return value
+
+
+def _is_finite_number(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond the range of floats
+        return False
 
 
 def _is_encodable(text: str) -> bool:

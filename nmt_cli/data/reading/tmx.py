@@ -19,8 +19,8 @@ def read_chunks(corpus: TmxCorpus, languages: tuple[str, str], max_records: int)
     """Yield the pairs of a translation memory, and a record for each unit without one.
 
     The columns are `source`, `target`, and `problem`: empty, or why the record is not a pair, perhaps with a tab and a
-    message. Newlines in a text become spaces. A variant has a language if both have the same code, or, where a unit has
-    no such variant, if its code begins with that of the language: en-US is English.
+    message. Newlines in a text become spaces. A variant is in a language if its code is that of the language. If a unit
+    has no such variant, codes that add a region to that of the language count, too: en-US for en.
 
     Raises:
         DataError: The file is not TMX, or no unit has both languages.
@@ -57,7 +57,7 @@ def _listed(codes: Counter[str]) -> str:
 
 
 def _rows(unit: Unit, wanted: tuple[str, str], used: Sequence[Counter[str]]) -> Iterator[_Row]:
-    """Yield a row for each variant in the wanted languages, and count the codes of these."""
+    """Yield a row for each pair of variants in the wanted languages, and count the language codes that were used."""
     if unit.error:
         yield _one_line(unit.raw), "", f"no_record\t{_one_line(unit.error)}"
         return
@@ -75,7 +75,7 @@ def _rows(unit: Unit, wanted: tuple[str, str], used: Sequence[Counter[str]]) -> 
 
 
 def _pairs(source: Variant, target: Variant) -> Iterator[_Row]:
-    """Yield the texts of two variants, and those of their subflows, which correspond if they are equally many."""
+    """Yield the texts of two variants, and of their subflows. Subflows are paired only if both have equally many."""
     assert source.text is not None
     assert target.text is not None
     yield source.text, target.text, ""

@@ -1,4 +1,4 @@
-"""Translation units of a TMX file, parsed as a stream. A unit that is not well-formed costs itself alone."""
+"""Translation units of a TMX file, parsed as a stream. A malformed unit is reported; the other units are kept."""
 
 import codecs
 import re
@@ -18,15 +18,17 @@ _MAX_UNIT_BYTES = 2 * text_lines.MAX_LINE_BYTES
 _PAIRED_CODES = frozenset({"bpt", "ept", "it"})
 """Elements of a segment with markup of another format that begins or ends something, such as bold type."""
 _SINGLE_CODES = frozenset({"ph", "ut"})
-"""Elements of a segment with markup that stands by itself, such as a line break or a picture. It separates words."""
+"""Elements of a segment with standalone markup, such as a line break or a picture, which separates words."""
 _SEPARATOR = "\uffff"
 """Stands for a single code. Not allowed in XML."""
 _INVALID = "\ufffe"
 """Stands for undecodable bytes. Not allowed in XML, so the parser reports them."""
 _UNIT = re.compile(rb"<(?:[\w.-]{1,40}:)?tu(?=[\s>/])")
 _MAX_UNIT_MATCH = 50
+"""Maximum number of bytes that `_UNIT` matches or inspects, which may be split between blocks."""
 _DECLARATION = re.compile(rb"""(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?\bencoding\s*=\s*["']([\w.:-]+)["']""")
 _MAX_SHOWN = 300
+"""Maximum bytes of an unreadable unit that are shown."""
 
 
 def _mark_invalid(error: UnicodeError) -> tuple[str, int]:
@@ -55,7 +57,7 @@ class Unit:
 
     variants: tuple[Variant, ...] = ()
     error: str = ""
-    """Place and cause."""
+    """File, line, column and cause; empty if the unit can be read."""
     raw: str = ""
     """The beginning of the unit in the file, if it cannot be read."""
 
@@ -105,19 +107,16 @@ def _encoding(head: bytes, name: str) -> str:
     if not found or (declared and found.startswith(("utf-16", "utf-32", "utf16", "utf32", "ucs"))):
         return "utf-8"
     try:
-        # Others are not supersets of ASCII, in which the declaration is written, or no encodings of text.
-        is_usable = bool(not declared or "<?xml/>".encode(found) == b"<?xml/>")
-        return codecs.lookup(found).name if is_usable else _unknown(found, name)
+        # Other encodings are not supersets of ASCII, in which the declaration is written, or do not encode text.
+        if not declared or "<?xml/>".encode(found) == b"<?xml/>":
+            return codecs.lookup(found).name
     except (LookupError, UnicodeError, ValueError):
-        return _unknown(found, name)
-
-
-def _unknown(encoding: str, name: str) -> str:
-    raise DataError(f"{name}: line 1: declares the encoding {encoding!r}, which is unknown; convert the file to UTF-8")
+        pass
+    raise DataError(f"{name}: line 1: declares the encoding {found!r}, which is unknown; convert the file to UTF-8")
 
 
 class _InvalidUnitError(Exception):
-    """A unit is well-formed XML, but cannot be used: the cause, and its position in bytes of the file."""
+    """A unit is well-formed XML, but cannot be used: the cause, and a position in the file, in bytes."""
 
     def __init__(self, cause: str, position: int) -> None:
         super().__init__(cause)
@@ -125,12 +124,12 @@ class _InvalidUnitError(Exception):
 
 
 class _UnitParser:
-    """Incremental parser, which is started again behind a unit that is not well-formed."""
+    """Incremental parser. After a malformed unit, it restarts at the next unit."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._buffer = bytearray()
-        """What follows the last complete unit, from byte `_start` and line `_line` of the file."""
+        """The bytes after the last complete unit, from byte `_start` and line `_line` of the file."""
         self._start, self._line = 0, 1
         self._units: list[Unit] = []
         self._ancestors: list[str] | None = None
@@ -149,7 +148,7 @@ class _UnitParser:
             try:
                 self._parser.Parse(data, not block)
                 self._check_size()
-                self._forget(self._unit_start if self._unit_start is not None else self._parser_position())
+                self._discard_before(self._unit_start if self._unit_start is not None else self._parser_position())
                 break
             except expat.ExpatError as error:
                 position = self._origin + self._parser.ErrorByteIndex
@@ -160,12 +159,12 @@ class _UnitParser:
         return found
 
     def _open_parser(self, position: int) -> None:
-        """Start to parse at a byte of the file, within the elements that contain units."""
+        """Start a parser at a byte of the file, within the elements that contain units."""
         self._path: list[str] = []
         self._unit_start: int | None = None
         self._variants: list[Variant] = []
         self._flows: list[list[str] | None] = []
-        """Where text goes, for each open element of a segment; None within a code."""
+        """For each open element of a segment, the list that collects its text; None within a code."""
         self._size = 0
         self._parser = parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
@@ -173,22 +172,22 @@ class _UnitParser:
         self._origin = position - len(prologue)
         parser.Parse(prologue, False)
         self._path = list(self._ancestors or ())
-        parser.StartElementHandler = self._begin
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._characters
+        parser.StartElementHandler = self._start_element
+        parser.EndElementHandler = self._end_element
+        parser.CharacterDataHandler = self._character_data
         parser.EntityDeclHandler = self._refuse_entity
         parser.SkippedEntityHandler = self._reject_undeclared
 
     def _resume(self) -> bool:
         """Start a new parser at the next unit in the buffer, if there is one."""
         found = _UNIT.search(self._buffer)
-        self._forget(self._start + (found.start() if found else max(0, len(self._buffer) - _MAX_UNIT_MATCH)))
+        self._discard_before(self._start + (found.start() if found else max(0, len(self._buffer) - _MAX_UNIT_MATCH)))
         if found:
             self._open_parser(self._start)
         return found is not None
 
-    def _forget(self, position: int) -> None:
-        """Remove from the buffer what precedes a byte of the file."""
+    def _discard_before(self, position: int) -> None:
+        """Remove the bytes before a position in the file from the buffer."""
         size = max(0, position - self._start)
         self._line += self._buffer.count(b"\n", 0, size)
         self._start += size
@@ -202,7 +201,7 @@ class _UnitParser:
             raise self._invalid(f"a unit is longer than {_MAX_UNIT_BYTES:,} bytes")
 
     def _reject(self, cause: str, position: int) -> None:
-        """Count what is being parsed as a unit that cannot be read, and look for the next one."""
+        """Add the current unit as one that cannot be read, and start to search for the next one."""
         offset = max(0, position - self._start)
         line = self._line + self._buffer.count(b"\n", 0, offset)
         column = len(self._buffer[self._buffer.rfind(b"\n", 0, offset) + 1 : offset].decode(errors="replace")) + 1
@@ -213,14 +212,14 @@ class _UnitParser:
         raw = self._buffer[first : first + _MAX_SHOWN].decode(errors="replace")
         self._units.append(Unit(error=error, raw=raw))
         self._is_searching = True
-        self._forget(max(position, self._start + first + 1))
+        self._discard_before(max(position, self._start + first + 1))
 
-    def _begin(self, tag: str, attributes: dict[str, str]) -> None:
+    def _start_element(self, tag: str, attributes: dict[str, str]) -> None:
         name = tag.rpartition(":")[2]
         if not self._path and name != "tmx":
             raise self._file_error(f"begins with <{tag}>, not with <tmx>; is this a translation memory?")
         if self._flows:
-            self._begin_inline(name)
+            self._start_inline(name)
         elif name == "tu":
             if self._unit_start is not None:
                 raise self._invalid("a unit begins within another")
@@ -236,7 +235,7 @@ class _UnitParser:
             self._size = 0
         self._path.append(tag)
 
-    def _begin_inline(self, name: str) -> None:
+    def _start_inline(self, name: str) -> None:
         flow = self._flows[-1]
         if name in ("tu", "tuv", "seg"):
             raise self._invalid(f"<{name}> begins within a segment")
@@ -247,7 +246,7 @@ class _UnitParser:
         else:
             self._flows.append(None if name in _SINGLE_CODES or name in _PAIRED_CODES else flow)
 
-    def _end(self, tag: str) -> None:
+    def _end_element(self, tag: str) -> None:
         self._path.pop()
         name = tag.rpartition(":")[2]
         if self._flows:
@@ -260,7 +259,7 @@ class _UnitParser:
             self._units.append(Unit(tuple(self._variants)))
             self._unit_start = None
 
-    def _characters(self, text: str) -> None:
+    def _character_data(self, text: str) -> None:
         if not self._flows or (flow := self._flows[-1]) is None:
             return
         flow.append(text)

@@ -1,8 +1,8 @@
 """Byte-level BPE (Radford et al. 2019), the tokenizer of GPT-2, RoBERTa and BART.
 
 A line is split into runs of letters, digits, other signs and spaces, each with the space before it. The bytes of a run
-are merged pair by pair, the pair that was learned first before all others. So any text has pieces, and pieces give back
-exactly the text.
+are merged pair by pair, in the order in which the merges were learned. Any text can be encoded, and decoding the pieces
+gives exactly that text.
 """
 
 import json
@@ -19,7 +19,7 @@ from nmt_cli.recipe.data import TokenizerSettings
 
 _RUN = regex.compile(r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 _MAX_CACHED, _MAX_CACHED_LENGTH = 200_000, 40
-"""Number of runs that are split only once, and their maximum length; a longer one hardly repeats."""
+"""Maximum number of runs whose pieces are cached, and their maximum length in characters; longer runs rarely repeat."""
 _NO_SYMBOL = -1
 
 
@@ -65,7 +65,7 @@ def serialize_byte_level(merges: Iterable[Sequence[str]], add_prefix_space: bool
 
 
 class ByteLevelSegmenter:
-    """Byte-level BPE with the rules of GPT-2. The model has its settings in the first line, then a merge in each."""
+    """Byte-level BPE with the rules of GPT-2. A model has a line with its settings in JSON, then one merge per line."""
 
     name: ClassVar[str] = "byte_level_bpe"
     unk = 0
@@ -83,8 +83,10 @@ class ByteLevelSegmenter:
             left, right = merge.split(" ")
             if left not in indices or right not in indices:
                 raise ModelError(f"merge {rank + 1}, {merge!r}: joins pieces that no earlier merge makes")
-            merged = indices.setdefault(left + right, len(spelled))
-            spelled += [left + right] * (merged == len(spelled))
+            if left + right not in indices:
+                indices[left + right] = len(spelled)
+                spelled.append(left + right)
+            merged = indices[left + right]
             self._merges.setdefault((indices[left], indices[right]), (rank, merged))
         self.spelled: Sequence[str] = spelled
         """All pieces with a printable character for each byte, except the unknown piece."""
@@ -129,7 +131,7 @@ class ByteLevelSegmenter:
             yield found
 
     def _merge(self, symbols: list[int]) -> list[int]:
-        """Apply all merges to pieces; the first one learned comes first, and of two equal ones the left one."""
+        """Apply all merges to pieces, in the order in which they were learned, and equal ones from left to right."""
         merges, count = self._merges, len(symbols)
         following, preceding = [*range(1, count), _NO_SYMBOL], [*range(-1, count - 1)]
         heap = [(merges[pair][0], i) for i, pair in enumerate(pairwise(symbols)) if pair in merges]
@@ -138,7 +140,7 @@ class ByteLevelSegmenter:
             rank, left = heappop(heap)
             right = following[left]
             if right == _NO_SYMBOL or merges.get((symbols[left], symbols[right]), (_NO_SYMBOL,))[0] != rank:
-                continue  # one of the two has been merged since
+                continue  # one of the two pieces has been merged with another one
             symbols[left] = merges[symbols[left], symbols[right]][1]
             symbols[right] = _NO_SYMBOL
             following[left] = following[right]
@@ -161,13 +163,13 @@ class ByteLevelSegmenter:
         texts = [b"".join([self._bytes[piece] for piece in row]).decode("utf-8", "replace") for row in rows]
         return [text.removeprefix(" ") for text in texts] if self._add_prefix_space else texts
 
-    def join(self, texts: Sequence[str]) -> str:
+    def decode_surfaces(self, surfaces: Sequence[str]) -> str:
         raise NotImplementedError("no text is unknown to this segmenter")
 
     def byte_fallback(self, text: str) -> list[int]:
         return self.encode_fragments([text])[0]
 
-    def extended(self, pieces: Sequence[Piece]) -> Self:
+    def with_pieces(self, pieces: Sequence[Piece]) -> Self:
         _refuse("tokenizer.extension")
 
     def learn_pieces(self, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:

@@ -32,7 +32,7 @@ class VocabularyExtension:
         """Return the entries that `new` adds to `old`; None if `new` does not extend `old`.
 
         Args:
-            languages: For each new language token, the old one that it starts as.
+            languages: For each new language token, the old one whose embedding initialises it.
         """
         common = [(each.normalization, each.joint, each.factors, each.special_tokens) for each in (old, new)]
         sides = [(old.source, new.source), (old.target, new.target)]
@@ -70,14 +70,19 @@ def extend(
 def _with_shared_entries(
     vocabulary: Vocabulary, pieces: Sequence[Piece], pieces_of_both: Sequence[Sequence[Piece]]
 ) -> Vocabulary:
-    """Append the entries of both sides, and the pieces of this one, if both sides must have the same entries."""
+    """Return a vocabulary with the new entries of both sides, but only the new pieces of this side.
+
+    Text never becomes the pieces of the other side.
+    """
     segmenter, known = vocabulary.segmenter, {piece.text for piece in vocabulary.segmenter.pieces}
     texts = dict.fromkeys(piece.text for each in pieces_of_both for piece in each)
     entries = vocabulary.entries + [text for text in texts if text not in set(vocabulary.entries)]
     own = {piece.text: piece for piece in pieces}
-    others = [Piece(text, 0.0, PieceKind.UNUSED) for text in texts if text not in own and segmenter.name == "unigram"]
-    added = [piece for piece in (*own.values(), *others) if piece.text not in known]
-    return Vocabulary(segmenter.extended(added), entries, vocabulary.special_tokens, vocabulary.tags)
+    unused = list[Piece]()
+    if segmenter.name == "unigram":  # in BPE, unused pieces would change the merges
+        unused = [Piece(text, 0.0, PieceKind.UNUSED) for text in texts if text not in own]
+    added = [piece for piece in (*own.values(), *unused) if piece.text not in known]
+    return Vocabulary(segmenter.with_pieces(added), entries, vocabulary.special_tokens, vocabulary.tags)
 
 
 def _extends(new: Vocabulary, old: Vocabulary) -> bool:
@@ -89,19 +94,21 @@ def _extends(new: Vocabulary, old: Vocabulary) -> bool:
 
 
 def _constituent_ids(old: Vocabulary, new: Vocabulary, languages: Mapping[str, str]) -> list[list[int]]:
-    """For each new entry, return the old ids of its text if it is a piece, and of all old tags if it is a tag.
+    """Return the old ids of each new entry: those of the text of a piece, all tags for a tag.
 
-    The token of a new language has the id of the language that it starts as.
+    A new language token has the id of the old language token in `languages`.
     """
     ids, names = range(len(old), len(new)), {i: name for name, i in new.tags.items()}
-    of_pieces = iter(old.encode_fragments([new.entries[i] for i in ids if i not in names]))
-    all_tags = list(old.tags.values())
-    return [
-        ([old.tags[languages[name]]] if (name := names[i]) in languages else all_tags)
-        if i in names
-        else next(of_pieces)
-        for i in ids
-    ]
+    ids_of_pieces = iter(old.encode_fragments([new.entries[i] for i in ids if i not in names]))
+    found = list[list[int]]()
+    for i in ids:
+        if i not in names:
+            found.append(next(ids_of_pieces))
+        elif names[i] in languages:
+            found.append([old.tags[languages[names[i]]]])
+        else:
+            found.append(list(old.tags.values()))
+    return found
 
 
 def _learn_pieces(vocabulary: Vocabulary, lines: Iterable[str], num_pieces: int, seed: int) -> list[Piece]:

@@ -18,8 +18,8 @@ _MAX_PIECE_LENGTH = 16
 _MAX_UNCOVERED = 0.0005
 """Fraction of the characters of the text, counted with repetition, that may have no piece."""
 _MERGE_BONUS = 2**-8
-"""Added to the sum of the parts' scores, the score of a unigram piece: enough for the piece to be preferred to its
-parts, too little to change any other segmentation."""
+"""A new unigram piece has the sum of its parts' scores plus this: enough for the piece to be preferred to its parts,
+too little to change any other segmentation."""
 _MIN_COUNT = 2
 """Minimum frequency of a pair to be merged."""
 
@@ -70,7 +70,7 @@ def new_merges(
         preceding: New pieces that come before these in the model.
         sum_scores: Score a piece by the sum of its parts' scores, as unigram requires, instead of by its rank.
     """
-    extended = segmenter.extended(preceding)
+    extended = segmenter.with_pieces(preceding)
     texts = [piece.text for piece in extended.pieces]
     is_mergeable = [piece.kind == PieceKind.NORMAL and _is_letters(piece.text) for piece in extended.pieces]
     rows = extended.encode_fragments(list(word_counts))

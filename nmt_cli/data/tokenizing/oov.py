@@ -1,8 +1,8 @@
 """Ids of words outside the vocabulary (OOV), which a model with a pointer-generator copies from the source.
 
-With V entries in the vocabulary, such a word has the id V plus the number whose bytes are the word in UTF-8: a Python
-integer of any size, which needs no table. Arrays and tensors hold its extended id instead: V + j for the j-th such word
-of their source.
+With V entries in the vocabulary, the id of such a word is V plus the integer whose bytes are the word in UTF-8. Python
+integers have any size, so no table of words is needed. Arrays and tensors hold its extended id instead: V + j for the
+j-th such word of their source.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from itertools import islice
 from nmt_cli.text.special_tokens import SpecialTokens
 
 MAX_OOV = 2**15
-"""Words outside the vocabulary that a source may have; further ones cannot be copied."""
+"""Maximum number of words outside the vocabulary in a source; further ones cannot be copied."""
 
 
 def oov_id(text: str, vocabulary_size: int) -> int:
@@ -36,9 +36,9 @@ def to_extended_ids(tokens: Iterable[int], extended: Mapping[int, int], vocabula
     return [token if token < vocabulary_size else extended.get(token, unk) for token in tokens]
 
 
-def copies_of_added(tokens: Iterable[int], special_tokens: SpecialTokens) -> list[int]:
-    """Return the target tokens as which tokens around the text of a source can be copied: unk for tags.
+def copy_ids_of_added(tokens: Iterable[int], special_tokens: SpecialTokens) -> list[int]:
+    """Return the copy ids of the tokens around the text of a source: special tokens are themselves, tags are unk.
 
-    The id of a tag is one of the source vocabulary; in that of the target it may be a word, or lie beyond it.
+    The id of a tag belongs to the source vocabulary. In the target vocabulary, it may be a word, or not exist.
     """
     return [token if token in special_tokens.ids else special_tokens.unk for token in tokens]

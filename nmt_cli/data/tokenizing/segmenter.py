@@ -1,6 +1,6 @@
-"""Protocols of segmenters, which split normalised text into pieces, and a cache of the words that they split.
+"""Protocols of segmenters, which split normalised text into pieces, and a cache of the pieces of words.
 
-Words repeat, and no piece reaches across a space.
+The cache relies on two properties of text: words repeat, and no piece spans two words.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ WORD_START = "▁"
 """First character of each piece at the start of a word."""
 
 _MAX_WORDS, _MAX_TOKENS = 400_000, 4_000_000
-"""The cache is emptied when it exceeds one of these; frequent words soon return."""
+"""The cache is cleared when it exceeds one of these; frequent words are soon cached again."""
 _MAX_WORD_LENGTH = 40
 """In characters. Longer words are not cached: a line without spaces is one long word that does not repeat."""
 
@@ -63,7 +63,7 @@ class Segmenter(Protocol):
     """Splits normalised text into pieces, which are given as indices into `pieces`.
 
     The text of a piece begins with ▁ if it begins a word. Each word begins with one such piece, except perhaps the
-    first of a line, and no piece reaches from one word into the next.
+    first of a line, and no piece spans two words.
     """
 
     name: ClassVar[str]
@@ -73,7 +73,7 @@ class Segmenter(Protocol):
     unk: int
     """Index of the unknown piece."""
     reads_line_breaks: ClassVar[bool]
-    """Whether it encodes texts of several lines; otherwise each line is encoded alone."""
+    """Whether line breaks in a text can be encoded; otherwise each line is encoded alone."""
 
     def __init__(self, model: bytes) -> None: ...
 
@@ -98,7 +98,7 @@ class Segmenter(Protocol):
 
     @property
     def marks_first_word(self) -> bool:
-        """Whether the first piece of a line, too, begins with ▁."""
+        """Whether the first piece of a line also begins with ▁."""
 
     @property
     def unk_is_word(self) -> bool:
@@ -112,7 +112,7 @@ class Segmenter(Protocol):
         """Return the pieces of each line."""
 
     def surfaces(self, line: str) -> list[str]:
-        """Return the text of each piece of a line, which for the unknown piece is the text that has no piece."""
+        """Return the text of each piece of a line. For the unknown piece, this is the text that it replaces."""
 
     def encode_fragments(self, texts: list[str]) -> list[list[int]]:
         """Return the pieces of parts of words, which begin with ▁ only if they begin a word."""
@@ -120,17 +120,17 @@ class Segmenter(Protocol):
     def decode(self, rows: list[list[int]]) -> list[str]:
         """Return the text of each row of pieces."""
 
-    def join(self, texts: Sequence[str]) -> str:
-        """Return the text of a row of pieces that are given as text, as by `surfaces`."""
+    def decode_surfaces(self, surfaces: Sequence[str]) -> str:
+        """Return the text of a row of pieces that are given by their texts, as `surfaces` returns them."""
 
     def byte_fallback(self, text: str) -> list[int]:
-        """Return the pieces for characters without a piece of their own: their bytes, or a single unknown piece."""
+        """Return the pieces of text without a piece of its own: its bytes, or a single unknown piece."""
 
-    def extended(self, pieces: Sequence[Piece]) -> Self:
-        """Return a segmenter with these pieces added at the end."""
+    def with_pieces(self, pieces: Sequence[Piece]) -> Self:
+        """Return the segmenter with pieces appended."""
 
     def learn_pieces(self, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:
-        """Learn up to `num_pieces` additional pieces from words, which begin with ▁, most frequent first."""
+        """Learn up to `num_pieces` additional pieces from words, which begin with ▁ and are sorted by frequency."""
 
     def sampler(self, alpha: float) -> SubwordSampler:
         """Return a sampler of segmentations; RecipeError if text can be split in one way only."""
@@ -179,7 +179,7 @@ class WordCache:
         return self._tokens[positions], np.diff(ends[word_ids == 0], prepend=0)
 
     def _add(self, num_new: int) -> None:
-        """Tokenize the words that have the last ids."""
+        """Tokenize the last `num_new` words."""
         words = list(islice(reversed(self._word_ids), num_new))[::-1]
         tokens, lengths = self._encode(words)
         self._starts = np.concatenate([self._starts, len(self._tokens) + np.cumsum(lengths) - lengths])
@@ -191,5 +191,5 @@ class WordCache:
 
 
 def _has_odd_spaces(line: str) -> bool:
-    """Return whether a line has spaces that do not separate two words. Such a space is a piece."""
+    """Return whether a line has spaces, or ▁, that do not separate two words but are pieces themselves."""
     return "▁" in line or "  " in line or line[:1] == " " or line[-1:] == " "

@@ -43,7 +43,7 @@ class SentencePieceSegmenter:
     reads_line_breaks: ClassVar[bool] = False
     _model_type: ClassVar[ModelType]
     _covers_all: ClassVar[bool] = False
-    """Whether all characters or words become pieces, up to the vocabulary size, which the text need not fill."""
+    """Whether all characters or words become pieces, up to the vocabulary size, or fewer if the text has fewer."""
 
     def __init__(self, model: bytes) -> None:
         self.model = model
@@ -111,15 +111,15 @@ class SentencePieceSegmenter:
         texts: list[str] = self._processor.decode(rows)
         return texts
 
-    def join(self, texts: Sequence[str]) -> str:
-        text: str = self._processor.decode_pieces(list(texts))
+    def decode_surfaces(self, surfaces: Sequence[str]) -> str:
+        text: str = self._processor.decode_pieces(list(surfaces))
         return text
 
     def byte_fallback(self, text: str) -> list[int]:
         pieces = [self._processor.piece_to_id(f"<0x{byte:02X}>") for byte in text.encode()]
         return [self.unk] if self.unk in pieces else pieces
 
-    def extended(self, pieces: Sequence[Piece]) -> Self:
+    def with_pieces(self, pieces: Sequence[Piece]) -> Self:
         return type(self)(self.model + serialize_pieces(pieces))
 
     def learn_pieces(self, word_counts: Mapping[str, int], num_pieces: int) -> list[Piece]:
@@ -179,7 +179,7 @@ class ByteSegmenter(CharacterSegmenter):
 
 
 class WordSegmenter(CharacterSegmenter):
-    """Each frequent word is a piece; other words are a space and their bytes, or unknown if the model has no bytes."""
+    """Each frequent word is a piece; other words are ▁ and their bytes, or unknown if the model has no bytes."""
 
     name: ClassVar[str] = "word"
     _model_type: ClassVar[ModelType] = "word"
@@ -210,9 +210,11 @@ class WordSegmenter(CharacterSegmenter):
             return []
         known = self._indices_by_text
         space, found = known.get(WORD_START, []), list[int]()  # an imported vocabulary may have no space
-        is_unknown = self.unk_is_word
         for word in line.replace(WORD_START, " ").split(" "):
-            found += known.get(WORD_START + word) or ([self.unk] if is_unknown else [*space, *self.byte_fallback(word)])
+            if WORD_START + word in known:
+                found += known[WORD_START + word]
+            else:
+                found += [self.unk] if self.unk_is_word else [*space, *self.byte_fallback(word)]
         return found
 
     def surfaces(self, line: str) -> list[str]:
@@ -225,10 +227,12 @@ class WordSegmenter(CharacterSegmenter):
             return super().decode(rows)
         texts = [piece.text for piece in self.pieces]
         texts[self.unk] = "⁇"
-        return [self.join([texts[piece] for piece in row]) for row in rows]
+        return [self.decode_surfaces([texts[piece] for piece in row]) for row in rows]
 
-    def join(self, texts: Sequence[str]) -> str:
-        return " ".join([text.removeprefix(WORD_START) for text in texts]) if self.unk_is_word else super().join(texts)
+    def decode_surfaces(self, surfaces: Sequence[str]) -> str:
+        if not self.unk_is_word:
+            return super().decode_surfaces(surfaces)
+        return " ".join([surface.removeprefix(WORD_START) for surface in surfaces])
 
     def encode_fragments(self, texts: list[str]) -> list[list[int]]:
         return self.encode([text.removeprefix(WORD_START) for text in texts])
@@ -250,7 +254,7 @@ SEGMENTERS: dict[str, type[Segmenter]] = {
     "word": WordSegmenter,
     "byte_level_bpe": ByteLevelSegmenter,
 }
-"""By value of `tokenizer.algorithm`; the last one only in imported models."""
+"""By value of `tokenizer.algorithm`; `byte_level_bpe` only in imported models."""
 
 
 def import_segmenter(path: Path) -> tuple[Segmenter, str]:

@@ -1,7 +1,7 @@
-"""Read, change and make SentencePiece models without a protobuf library."""
+"""Read, change and write SentencePiece models without a protobuf library."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nmt_cli.data.tokenizing.segmenter import WORD_START, Piece, PieceKind
@@ -26,7 +26,7 @@ class SentencePieceModel:
     charsmap: bytes = field(default=b"", repr=False)
     """Compiled rules by which the model's normalisation replaces characters."""
     add_dummy_prefix: bool = True
-    """Whether the first word of a line is marked with ▁, too."""
+    """Whether the first word of a line is also marked with ▁."""
     remove_extra_whitespaces: bool = True
     """Whether spaces at the ends, and all but one of consecutive ones, are removed."""
     escape_whitespaces: bool = True
@@ -57,8 +57,8 @@ def read_model(content: bytes) -> SentencePieceModel:
         return SentencePieceModel(
             pieces,
             _ALGORITHMS[int(trainer.get(3, 1))],
-            bytes(normalizer.get(1, b"")).decode(),
-            bytes(normalizer.get(2, b"")),
+            _bytes_field(normalizer, 1).decode(),
+            _bytes_field(normalizer, 2),
             bool(normalizer.get(3, 1)),
             bool(normalizer.get(4, 1)),
             bool(normalizer.get(5, 1)),
@@ -97,7 +97,7 @@ def serialize_settings(
     remove_extra_whitespaces: bool = False,
     byte_fallback: bool = False,
 ) -> bytes:
-    """Return bytes that make a model of serialised pieces when they are appended to them; see SentencePieceModel.
+    """Return the settings of a model, which form a complete model when appended to serialised pieces.
 
     The unknown piece is decoded as ⁇ without spaces around it.
     """
@@ -114,6 +114,13 @@ def add_word_start_piece(model: bytes) -> bytes:
     if any(piece.text == WORD_START for piece in pieces):
         return model
     return model + serialize_pieces([Piece(WORD_START, min(piece.score for piece in pieces) - 1)])
+
+
+def _bytes_field(fields: Mapping[int, int | bytes], field_id: int) -> bytes:
+    value = fields.get(field_id, b"")
+    if not isinstance(value, bytes):
+        raise ValueError(f"field {field_id} has another type")
+    return value
 
 
 def _parse_piece(content: bytes) -> Piece:

@@ -1,4 +1,4 @@
-"""Tags: vocabulary entries that text cannot contain, put before sources or between sentences."""
+"""Tags: vocabulary entries that text cannot contain, which are put before sources or between sentences."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -51,9 +51,9 @@ def language_pairs(data: Data) -> list[tuple[str, str]]:
 
 
 def prefix_tags(data: Data, languages: tuple[str, str], tag: str | None) -> list[str]:
-    """Return the tags before each source of a corpus with these languages: that of a language, `tag`, and a length.
+    """Return the tags before each source of a corpus with these languages: a language tag, `tag`, and a length tag.
 
-    The last is that of a normal length; `preprocess` replaces it in training corpora, pair by pair.
+    The length tag is that of normal length; `preprocess` replaces it for each training pair.
     """
     language = [language_tag(languages[1])] if data.language_tags else []
     if data.sequence.language_tokens and not data.sequence.source_language_last:
@@ -63,7 +63,7 @@ def prefix_tags(data: Data, languages: tuple[str, str], tag: str | None) -> list
 
 @dataclass(frozen=True)
 class AddedTokens:
-    """The tokens around those of each text of a corpus, besides decoder_start and a last eos."""
+    """Tokens that are added around each text of a corpus, besides decoder_start and the final eos."""
 
     before_source: list[int]
     after_source: list[int]
@@ -83,14 +83,14 @@ class AddedTokens:
 
 
 def language_tokens(data: Data, tags: Iterable[str]) -> list[str] | None:
-    """Return the languages among the tags of a tokenizer if they are tokens of languages; None if they are not."""
+    """Return the language tokens among the tags of a tokenizer; None if the recipe does not use language tokens."""
     others = {SEPARATOR, *(corpus.tag for corpus in data.train.values())}
     return [tag for tag in tags if tag not in others] if data.sequence.language_tokens else None
 
 
 @dataclass(frozen=True)
 class SourceTags:
-    """The tags that a model expects before its sources."""
+    """The tags and other tokens that a model expects around its sources and before its translations."""
 
     tag_ids: Mapping[str, int]
     """Ids of all tags of the source vocabulary, by name."""
@@ -100,17 +100,17 @@ class SourceTags:
     length: LengthClass | None = None
     """Given if the model has length tags."""
     source_language: str | None = None
-    """Given if the model has a token for each language: that of the source belongs to sources, that of the target
-    begins translations."""
+    """Given if the model has language tokens: one of the source language in sources, and one of the target language at
+    the beginning of translations."""
     is_language_last: bool = False
     """Whether the token of the source language follows eos instead of preceding the source."""
-    first: tuple[int, ...] = ()
-    """Source tokens before all others."""
-    start: tuple[int, ...] = ()
-    """Target tokens before that of the language and the translation; none of both: decoder_start."""
+    source_start: tuple[int, ...] = ()
+    """Source tokens before the tags."""
+    prompt_start: tuple[int, ...] = ()
+    """Target tokens before the language token and the translation. An empty prompt means decoder_start."""
 
     def with_languages(self, languages: Sequence[str], source: str, target: str) -> "SourceTags":
-        """Return the tokens of two languages of a model; RecipeError if it does not know one."""
+        """Return the tags for two languages of a model; RecipeError if the model does not have one of them."""
         for option, language in (("--source-language", source), ("--target-language", target)):
             if language not in languages:
                 raise RecipeError(f"{option} {language}: this model has the languages {', '.join(languages)}")
@@ -147,7 +147,9 @@ class SourceTags:
             names = (*names, length_tag(self.length))
         if self.source_language is not None:
             names = () if self.is_language_last else (self.source_language,)
-        return self.first + tuple(self.tag_ids[name] for name in names if name is not None and name in self.tag_ids)
+        return self.source_start + tuple(
+            self.tag_ids[name] for name in names if name is not None and name in self.tag_ids
+        )
 
     @property
     def suffix(self) -> tuple[int, ...]:
@@ -156,13 +158,13 @@ class SourceTags:
         return (self.tag_ids[str(self.source_language)],) if is_last else ()
 
     def prompt(self, language: str | None = None) -> tuple[int, ...]:
-        """Return the target tokens before translations into a language; none: decoder_start."""
+        """Return the target tokens before translations into a language; empty for decoder_start."""
         if self.source_language is None:
-            return self.start
+            return self.prompt_start
         name = language or self.language
         if name not in self.tag_ids:
             raise RecipeError(f"target language {name}: this model has the languages {', '.join(self.tag_ids)}")
-        return (*self.start, self.tag_ids[name])
+        return (*self.prompt_start, self.tag_ids[name])
 
 
 NO_TAGS = SourceTags({})

@@ -40,7 +40,7 @@ class Vocabulary:
         special_tokens: SpecialTokens = DEFAULT_SPECIAL_TOKENS,
         tags: Mapping[str, int] | None = None,
     ) -> None:
-        """Find the id of each piece.
+        """Assign an id to each piece of the segmenter.
 
         Args:
             tags: Ids of the entries that are tags, by name.
@@ -101,11 +101,11 @@ class Vocabulary:
     def with_pieces(self, pieces: Sequence[Piece]) -> "Vocabulary":
         """Return the vocabulary with pieces appended."""
         entries = [*self.entries, *(piece.text for piece in pieces)]
-        return Vocabulary(self.segmenter.extended(pieces), entries, self.special_tokens, self.tags)
+        return Vocabulary(self.segmenter.with_pieces(pieces), entries, self.special_tokens, self.tags)
 
     @cached_property
     def word_starts(self) -> Integers:
-        """[V], how many words begin in each token: more than one in a token of several spaces.
+        """[V], number of words that begin in each token: more than one in a token of several spaces.
 
         Raises:
             ModelError: The tokenizer is imported, and its tokens may span words.
@@ -119,14 +119,14 @@ class Vocabulary:
 
     @cached_property
     def begins_word(self) -> Booleans:
-        """[V], whether each token begins a word. ModelError for an imported tokenizer where this is not certain."""
+        """[V], whether each token begins a word. ModelError for an imported tokenizer that does not mark each word."""
         if not self.segmenter.marks_first_word or (self.word_starts > 1).any():
             raise ModelError("the tokenizer of this model does not mark each word, so its words cannot be found")
         return self.word_starts > 0
 
     @property
     def without_piece(self) -> set[int]:
-        """Ids of entries that are neither special tokens nor tags, and that no text becomes."""
+        """Ids of entries without a piece, except special tokens and tags. Text never becomes these entries."""
         pieces, others = enumerate(self._piece_indices), self._ids_without_text | {self.special_tokens.unk}
         return {i for i, piece in pieces if piece == self.segmenter.unk and i not in others}
 
@@ -150,7 +150,7 @@ class Vocabulary:
         return self.ids_by_text(PieceKind.BYTE).get("<0x0A>")
 
     def byte_values(self) -> dict[int, int]:
-        """Return the byte that each byte token stands for, by id."""
+        """Return the byte of each byte token, by id; the first one if a token of byte-level BPE has several."""
         return {i: int(text[3:5], 16) for text, i in self.ids_by_text(PieceKind.BYTE).items()}
 
     def min_tokens(self, line: str) -> int:
@@ -167,12 +167,12 @@ class Vocabulary:
 
     @cached_property
     def _ids_of_unknown(self) -> dict[str, int]:
-        """Ids of entries that are not pieces of this segmenter, but of that of the other side of a joint vocabulary."""
+        """Ids of entries that are not pieces of this segmenter, but of the segmenter of the other side."""
         kinds = (PieceKind.NORMAL, PieceKind.USER_DEFINED, PieceKind.BYTE)
         others = {piece.text for piece in self.segmenter.pieces if piece.kind in kinds}
         without_text = self._ids_without_text | {self.special_tokens.unk}
         entries = {entry: i for i, entry in enumerate(self.entries) if i not in without_text and entry not in others}
-        return {entry: i for entry, i in entries.items() if entry[:1] != "<"}  # the others are not text
+        return {entry: i for entry, i in entries.items() if entry[:1] != "<"}  # `<mask>` and the like are not text
 
     def _ids(self, rows: list[list[int]], lines: Sequence[str] = ()) -> list[list[int]]:
         ids, unk = self._id_list, self.segmenter.unk
@@ -211,7 +211,7 @@ class Vocabulary:
         return not self.byte_values()
 
     def encode_as_text(self, lines: list[str]) -> list[list[str]]:
-        """Return the text of each token of each line: that of an entry, or the text that is unknown."""
+        """Return the text of each token of each line: its entry, or for unk, the text that it replaces."""
         unk, entries, found = self.special_tokens.unk, self.entries, list[list[str]]()
         for line, row in zip(lines, self.encode(lines), strict=True):
             surfaces = self.segmenter.surfaces(line) if unk in row else row
@@ -227,15 +227,15 @@ class Vocabulary:
         """Return the text of a row that contains words outside the vocabulary."""
         unk, unknown = self.special_tokens.unk, WORD_START * self.segmenter.unk_is_word + "⁇"
         kept = (i for i in row if i not in self._ids_without_text)
-        return self.segmenter.join([unknown if i == unk else self.text_of(i) for i in kept])
+        return self.segmenter.decode_surfaces([unknown if i == unk else self.text_of(i) for i in kept])
 
     def text_of(self, token: int) -> str:
-        """Return the entry of a token, or the word outside the vocabulary that it is."""
+        """Return the entry of a token, or the word if its id is that of a word outside the vocabulary."""
         return self.entries[token] if token < len(self) else oov_text(token, len(self))
 
 
 def are_tag_ids(tags: Any, num_entries: int, special_tokens: SpecialTokens) -> TypeGuard[dict[str, int]]:
-    """Whether a value of unknown type maps names to different entries that are not special tokens."""
+    """Return whether a value of unknown type maps names to ids of different entries that are not special tokens."""
     if not isinstance(tags, dict) or not all(type(i) is int for i in tags.values()):
         return False
     ids = set(tags.values())
@@ -247,7 +247,7 @@ def _tag_entry(name: str) -> str:
 
 
 class FactorValues:
-    """The known values of each factor, by name: id n is the n-th value of the list.
+    """The known values of each factor, by name. The n-th value, counted from 1, has the id n.
 
     Id 0 stands for unknown values and for tokens that belong to no word.
     """

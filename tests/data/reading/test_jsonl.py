@@ -92,7 +92,8 @@ def test_invalid_json_record_is_named_or_counted(tmp_path: Path, line: str, what
 
 
 @pytest.mark.parametrize(
-    ("score", "is_one"), [("1", True), ("-0.5e3", True), ('"0.7"', True), ("true", False), ("NaN", False)]
+    ("score", "is_one"),
+    [("1", True), ("-0.5e3", True), ('"0.7"', True), ("true", False), ("NaN", False), (f"1{'0' * 400}", False)],
 )
 def test_json_score_is_a_number_or_a_string(tmp_path: Path, score: str, is_one: bool) -> None:
     read = objects(tmp_path, f'{{"source": "a", "target": "b", "score": {score}}}\n', score="score")

@@ -64,3 +64,5 @@ def test_read_damaged_model_is_a_model_error(sentences: Sentences) -> None:
         read_model(content[:-1])
     with pytest.raises(ModelError):
         read_model(b"text" * 20)
+    with pytest.raises(ModelError):
+        read_model(b"\x1a\x02\x08\x05")  # the name of the normalisation is an integer

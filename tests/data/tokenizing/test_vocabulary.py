@@ -96,7 +96,7 @@ def test_text_that_is_unknown_to_the_segmenter_becomes_an_entry_of_another_one(s
     learned = TokenizerSettings(vocabulary_size=80, byte_fallback=False)
     trained = Vocabulary.train(learned, sentences(0, 200), 1)
     unused = Piece("ɛ̃", 0.0, PieceKind.UNUSED)
-    known = Vocabulary(trained.segmenter.extended([unused]), [*trained.entries, "ɛ̃", "<ʒ>"])
+    known = Vocabulary(trained.segmenter.with_pieces([unused]), [*trained.entries, "ɛ̃", "<ʒ>"])
     word = sentences(0, 1)[0].split(" ")[0]
     line = f"{word} ɛ̃ ʒ <ʒ>"
     [expected], [found] = trained.encode([line]), known.encode([line])
