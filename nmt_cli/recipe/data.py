@@ -79,8 +79,9 @@ class Data(Section):
     """Filters of the training corpora, in this order; none by default for text without translations. Pairs with an
     empty side are always dropped."""
     max_length: Count = 200
-    """Maximum length of a training sentence, in subwords of either side. Longer pairs are dropped and counted. Text
-    without translations is split into windows of this length, which a language model then reads at once."""
+    """Maximum length of a training sentence, in subwords of either side, with its tags and context. Longer pairs are
+    dropped and counted. Text without translations is split into windows of this length, which a language model then
+    reads at once."""
     language_tags: bool = False
     """Put a tag of the target language before each source, for multilingual models."""
     length_tags: bool = False

@@ -9,7 +9,7 @@ from operator import itemgetter
 from nmt_cli.data.arrays import evenly_spaced
 from nmt_cli.data.checking import DataFinding, percentage
 from nmt_cli.data.checking.sampling import CorpusSample
-from nmt_cli.data.preparation.tokenizer_training import adapted_max_length, suitable_vocabulary_sizes, train_adapted
+from nmt_cli.data.preparation.tokenizer_training import adapted_max_length, adapted_vocabulary_sizes, train_adapted
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import PieceKind
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
@@ -64,7 +64,7 @@ def find_tokenizer(recipe: Recipe, train: list[CorpusSample], pretrained: Tokeni
         return [map(itemgetter(side), pairs) for side in (0, 1)]
 
     scale = sum(corpus.num_pairs for corpus in train) / len(pairs)
-    size, findings = max(suitable_vocabulary_sizes(recipe, texts, scale)), list[DataFinding]()
+    size, findings = max(adapted_vocabulary_sizes(recipe, texts, scale)), list[DataFinding]()
     is_of_sample = False
     if pretrained is not None:
         tokenizer, origin = pretrained, f"the tokenizer of {recipe.tokenizer.path}"

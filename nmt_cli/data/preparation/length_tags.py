@@ -13,7 +13,7 @@ _DIGITS = 4
 """Decimals of bounds that follow from the text."""
 
 
-def suitable_length_bounds(pairs: Iterable[tuple[str, str]]) -> list[float]:
+def adapted_length_bounds(pairs: Iterable[tuple[str, str]]) -> list[float]:
     """Return the ratios of target to source length that divide pairs into three equal parts."""
     ratios = [length_ratio(*pair) for pair in pairs]
     return [round(float(bound), _DIGITS) for bound in np.quantile(ratios, [1 / 3, 2 / 3])]

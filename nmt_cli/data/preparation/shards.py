@@ -191,7 +191,7 @@ def apply_key_filters(
     Returns:
         A mask over the pairs of each shard (True = keep) by shard folder, and the dropped pairs of each corpus.
     """
-    shards = [(name, shard) for name, of_corpus in corpora.items() for shard in of_corpus]
+    shards = [(name, shard) for name, corpus_shards in corpora.items() for shard in corpus_shards]
     masks = [np.ones(shard.num_pairs, bool) for _, shard in shards]
     drops = {name: DropCounts() for name in corpora}
     for filter_index, reason in enumerate(filter_names):

@@ -16,7 +16,7 @@ from nmt_cli.data.alignments import words_of
 from nmt_cli.data.filters.duplicates import HeldOutKeys
 from nmt_cli.data.preparation.corpora import CorpusTask
 from nmt_cli.data.preparation.encoding import ChunkCleaner, drop_reasons
-from nmt_cli.data.preparation.length_tags import suitable_length_bounds
+from nmt_cli.data.preparation.length_tags import adapted_length_bounds
 from nmt_cli.data.reading import RawChunk, read_chunks
 from nmt_cli.data.reading.documents import LINE_BREAK
 from nmt_cli.data.tokenizer import Tokenizer
@@ -135,7 +135,7 @@ def train_tokenizer(
         source, target = texts()
         tokenizer = extend(pretrained, recipe.tokenizer, source, target, _SEED)
     sample = list(pairs)[:: -(-len(pairs) // _MAX_MEASURED_PAIRS)]
-    bounds = suitable_length_bounds(sample) if needs_length_bounds(recipe) else None
+    bounds = adapted_length_bounds(sample) if needs_length_bounds(recipe) else None
     return AdaptedTokenizer(tokenizer, adapted_max_length(recipe, tokenizer, sample), bounds)
 
 
@@ -148,7 +148,7 @@ Texts = Callable[[], Sequence[Iterable[str]]]
 """Returns new iterators over the normalised sources and targets at each call."""
 
 
-def suitable_vocabulary_sizes(recipe: Recipe, texts: Texts, scale: float) -> list[int]:
+def adapted_vocabulary_sizes(recipe: Recipe, texts: Texts, scale: float) -> list[int]:
     """Return the size that follows from the text for each vocabulary: one, or one for each side.
 
     Args:
@@ -172,7 +172,7 @@ def train_adapted(recipe: Recipe, texts: Texts, seed: int, scale: float, is_samp
         VocabularySizeError: The text does not allow the size that the recipe gives.
     """
     settings, is_given = recipe.tokenizer, recipe.gives("tokenizer.vocabulary_size")
-    sizes = [settings.vocabulary_size] * 2 if is_given else suitable_vocabulary_sizes(recipe, texts, scale)
+    sizes = [settings.vocabulary_size] * 2 if is_given else adapted_vocabulary_sizes(recipe, texts, scale)
     vocabularies = []
     for side in range(len(_by_vocabulary(recipe, texts))):
         sized = settings.with_value("vocabulary_size", sizes[side])
