@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import subprocess
 import sys
 from itertools import islice
@@ -11,6 +10,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import pytest
+from guide_commands import add_nmt
 
 from nmt_cli.data.tokenizer import Tokenizer
 
@@ -32,9 +32,10 @@ QUICK = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the beginning of both corpora, as the data scripts make them."""
+def folder(tmp_path_factory: pytest.TempPathFactory, fast_python: Path) -> Path:
+    """A folder with nmt and the beginning of both corpora, as the data scripts make them."""
     folder = tmp_path_factory.mktemp("real")
+    add_nmt(folder, fast_python)
     for name in ("multi30k", "tatoeba-en-de"):
         script = ROOT / "data_scripts" / f"{name.partition('-')[0]}.py"
         subprocess.run([sys.executable, script, "--from", SHARED / name], cwd=folder, check=True, capture_output=True)
@@ -46,15 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def nmt(folder: Path, *arguments: str | Path, given: str = "") -> str:
     """Return the output of a command, which must succeed."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    found = subprocess.run(
-        [sys.executable, "-m", "nmt_cli", *arguments],
-        cwd=folder,
-        env=environment,
-        input=given,
-        capture_output=True,
-        text=True,
-    )
+    found = subprocess.run([folder / "nmt", *arguments], cwd=folder, input=given, capture_output=True, text=True)
     assert found.returncode == 0, f"{arguments}\n{found.stderr}"
     return found.stdout
 

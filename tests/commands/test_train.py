@@ -159,7 +159,8 @@ def test_run_killed_three_times_equals_uninterrupted_run(recipe: Path) -> None:
 @only_transformer
 @pytest.mark.slow
 def test_run_stopped_by_signal_saves_and_resumes(recipe: Path) -> None:
-    settings = ["training.limits.updates=100", "training.validation.every=10"]
+    search = "decoding={beam_size: 1, max_length: 5}"
+    settings = ["training.limits.updates=50", "training.validation.every=10", search]
     train(recipe, settings, Path("straight"))
     process = start(recipe, "--run", "stopped", *(word for setting in settings for word in ("--set", setting)))
     wait_for(Path("stopped/checkpoints/last.json"), process)
