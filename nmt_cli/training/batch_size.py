@@ -15,7 +15,7 @@ from nmt_cli.training.trainer import Trainer
 
 _MIN_TOKENS = 512
 _TOKENS_PER_CPU_THREAD = 2048
-"""Larger batches are hardly faster on a CPU (`benchmarks/batch_tokens.py`), and need more memory."""
+"""Larger batches are rarely much faster on a CPU (`benchmarks/batch_tokens.py`), and need more memory."""
 _SAFETY_FACTOR = 0.8
 """Fraction of the size that just fitted, because memory becomes fragmented."""
 
