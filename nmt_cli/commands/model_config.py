@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from nmt_cli import files
 from nmt_cli.errors import ModelError
+from nmt_cli.recipe.adapting.training_defaults import adapt_search
 from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.decoding import Decoding, InferenceSettings
 from nmt_cli.recipe.evaluation import Evaluation
@@ -110,7 +111,7 @@ def settings_after_training(named: NamedModel, overrides: Sequence[str] = ()) ->
     """Return the settings of search and evaluation of the recipe that names a model, or else of the model."""
     given: Recipe | ModelConfig
     if named.recipe is not None:
-        given = named.recipe
+        given = adapt_search(named.recipe)
     elif named.files.standalone or named.files.run is None:
         given = read_config(named.files.folder)
     else:

@@ -190,6 +190,13 @@ def test_generated_text_has_line_breaks(trained: Path) -> None:
     assert "\n" in found.text
 
 
+def test_a_recipe_generates_like_its_run(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained)
+    for options in ([], ["decoding.seed=2"]):
+        by_recipe, by_run = (load_language_model(Path(name), options) for name in ("recipe.yaml", "run"))
+        assert by_recipe.decoding == by_run.decoding
+
+
 def test_generation_goes_on_beyond_the_window(trained: Path) -> None:
     settings = ["decoding.max_length=70", "decoding.min_length=70", "decoding.strategy=beam", "decoding.beam_size=1"]
     generator = create_text_generator(load_language_model(trained / "run", settings))

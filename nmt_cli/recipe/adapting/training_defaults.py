@@ -40,10 +40,11 @@ _OPERATIONS = 6
 """Floating-point operations per parameter and target token (Kaplan et al. 2020)."""
 
 
+_LANGUAGE_MODEL_SEARCH = {"decoding": SamplingSettings(strategy="sampling", top_p=0.95)}
 _LANGUAGE_MODEL_DEFAULTS = {
     "training.validation.metric": "loss",
     "training.label_smoothing": 0.0,
-    "decoding": SamplingSettings(strategy="sampling", top_p=0.95),
+    **_LANGUAGE_MODEL_SEARCH,
 }
 """Defaults for text without translations. Label smoothing would raise the perplexity; text is sampled, because beam
 search repeats itself."""
@@ -83,6 +84,11 @@ def adapt_to_training(recipe: Recipe, size: TrainingSize, speed: Callable[[Recip
         recipe = with_defaults(recipe, {"training.schedule.type": "linear"})
     training = recipe.training
     return with_defaults(recipe, {f"training.{key}": value for key, value in _intervals(training, size, updates)})
+
+
+def adapt_search(recipe: Recipe) -> Recipe:
+    """Return the recipe with the default search of its kind of text."""
+    return with_defaults(recipe, _LANGUAGE_MODEL_SEARCH) if recipe.data.is_monolingual else recipe
 
 
 def expected_updates(training: Training, size: TrainingSize, tokens_per_second: float) -> float:
