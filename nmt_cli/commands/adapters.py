@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from nmt_cli import __version__, files
-from nmt_cli.commands.model_config import named_model
+from nmt_cli.commands.model_config import InputSettings, named_model, read_adapter_inputs
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import VocabularyExtension
 from nmt_cli.errors import ModelError
@@ -49,6 +49,8 @@ class LoadedAdapter:
     tensors: Mapping[str, Tensor]
     vocabulary: ExtendedVocabulary | None
     """None: that of the model."""
+    inputs: InputSettings | None
+    """None: those of the model."""
 
     def merged_into(self, weights: Mapping[str, Tensor], dimensions: Mapping[str, int]) -> dict[str, Tensor]:
         """Return the parameters of the model with the adapter merged into them.
@@ -122,6 +124,7 @@ def write_adapter(
     tensors: Mapping[str, Tensor],
     settings: Lora,
     base: Mapping[str, Any],
+    inputs: InputSettings,
     vocabulary: ExtendedVocabulary | None = None,
 ) -> None:
     """Write an adapter atomically: its tensors, its settings, and the hashes of the model that it belongs to.
@@ -132,6 +135,7 @@ def write_adapter(
     with files.new_folder(folder) as unfinished:
         write_tensors(unfinished / ADAPTER_WEIGHTS, tensors)
         content = {"format": _FORMAT, "base": dict(base), "lora": settings.model_dump(mode="json")}
+        content["inputs"] = inputs.model_dump(mode="json")
         if vocabulary is not None:
             vocabulary.tokenizer.save(unfinished / TOKENIZER)
             content["language_tokens"] = vocabulary.language_tokens
@@ -168,7 +172,8 @@ def read_adapter(path: Path, model: Path) -> LoadedAdapter:
     except ValidationError as error:
         raise ModelError(f"{folder / ADAPTER_CONFIG}: {error.title}: {error.errors()[0]['msg']}") from error
     vocabulary = _vocabulary(folder, model, tokens) if "language_tokens" in content else None
-    return LoadedAdapter(folder / ADAPTER_WEIGHTS, lora, read_tensors(folder / ADAPTER_WEIGHTS), vocabulary)
+    tensors = read_tensors(folder / ADAPTER_WEIGHTS)
+    return LoadedAdapter(folder / ADAPTER_WEIGHTS, lora, tensors, vocabulary, read_adapter_inputs(folder))
 
 
 def _vocabulary(folder: Path, model: Path, language_tokens: list[str] | None) -> ExtendedVocabulary:

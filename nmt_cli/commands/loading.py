@@ -70,6 +70,8 @@ def load_model(path: Path, overrides: Sequence[str] = (), adapter: Path | None =
             tokenizer, language_tokens = read.vocabulary.tokenizer, read.vocabulary.language_tokens
             changes = {"vocabulary": vocabulary_spec(tokenizer), "language_tokens": language_tokens}
             config = config.model_copy(update=changes)
+        if read.inputs is not None:
+            config = read.inputs.applied_to(config)
         weights = read.merged_into(weights, _vocabulary_dimensions(config))
     model = build_with_weights(config.model, config.vocabulary, weights, found.folder / WEIGHTS)
     device = pick_device()

@@ -17,7 +17,7 @@ from nmt_cli.recipe.loading import load_recipe, override, recipe_or_none
 from nmt_cli.recipe.model import DecoderOnlySettings, ModelSettings
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.recipe.section import Count, Language, Section
-from nmt_cli.runs.directory import CONFIG, TOKENIZER, ModelFiles, RunDirectory, find_model
+from nmt_cli.runs.directory import ADAPTER_CONFIG, CONFIG, TOKENIZER, ModelFiles, RunDirectory, find_model
 from nmt_cli.text.special_tokens import VocabularySpec
 
 
@@ -58,6 +58,34 @@ class ModelConfig(Section):
     def is_language_model(self) -> bool:
         """Whether it continues text instead of translating."""
         return isinstance(self.model, DecoderOnlySettings) and not self.model.reads_source
+
+
+class InputSettings(Section):
+    """The settings of a ModelConfig that depend on the data of a training, also on that of an adapter."""
+
+    longest_sentence: Count
+    context: Context | None
+    length_tags: bool
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> "InputSettings":
+        """Return the settings of a configuration."""
+        return cls(**{key: getattr(config, key) for key in cls.model_fields})
+
+    def applied_to(self, config: ModelConfig) -> ModelConfig:
+        """Return the configuration with these settings."""
+        return config.model_copy(update=dict(self))
+
+
+def read_adapter_inputs(folder: Path) -> InputSettings | None:
+    """Return the input settings of an adapter; None if it has none, as those of earlier versions. ModelError if damaged."""
+    content: Any = files.read_json(folder / ADAPTER_CONFIG, ModelError)
+    if not isinstance(content, dict) or "inputs" not in content:
+        return None
+    try:
+        return TypeAdapter(InputSettings).validate_python(content["inputs"])
+    except ValidationError as error:
+        raise ModelError(f"{folder / ADAPTER_CONFIG}: inputs: {error.errors()[0]['msg']}") from error
 
 
 def read_config(folder: Path) -> ModelConfig:

@@ -14,6 +14,7 @@ from nmt_cli import __version__, files
 from nmt_cli.commands.adapters import ExtendedVocabulary, added_rows, base_identity, write_adapter
 from nmt_cli.commands.launching import catch_stop_signals
 from nmt_cli.commands.loading import check_weights, config_of, identity_of
+from nmt_cli.commands.model_config import InputSettings
 from nmt_cli.commands.starting import initial_model
 from nmt_cli.commands.validation_decoder import validation_decoder
 from nmt_cli.console import Reporter, command_line, duration
@@ -258,7 +259,7 @@ class TrainingRun:
             tensors = {name: weights[name] for name in trained} | dict(added_rows(model, weights, base))
             is_extended = base["tokenizer"] != tokenizer.fingerprint
             vocabulary = ExtendedVocabulary(tokenizer, config.language_tokens) if is_extended else None
-            write_adapter(run.adapter, tensors, lora, base, vocabulary)
+            write_adapter(run.adapter, tensors, lora, base, InputSettings.of(config), vocabulary)
             weights = merge_adapters(weights, lora, run.adapter)
         with files.new_folder(run.model) as folder:
             files.write_json(folder / CONFIG, config.model_dump(mode="json"))

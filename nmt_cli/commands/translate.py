@@ -12,7 +12,7 @@ from types import FrameType
 from typing import IO
 
 from nmt_cli import console
-from nmt_cli.commands.model_config import named_model
+from nmt_cli.commands.model_config import named_model, read_adapter_inputs
 from nmt_cli.commands.translating.inputs import Input, InvalidLines, open_input
 from nmt_cli.commands.translating.outputs import HashedOutput, check_output, open_output, sidecar_for, write_lines
 from nmt_cli.commands.translating.request_reader import DEFAULT_INPUT_OPTIONS, InputOptions, read_requests
@@ -30,6 +30,7 @@ from nmt_cli.decoding.windows import arriving_windows, windows
 from nmt_cli.errors import NmtError, RecipeError, StoppedError
 from nmt_cli.processes import ALL_SHARDS, ShardSpec
 from nmt_cli.processes.pool import STOP_SIGNALS
+from nmt_cli.runs.directory import find_adapter
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def translate(
 def count_context_lines(options: TranslateOptions) -> int:
     """Return how many lines before each the model reads as context."""
     context = named_model(options.models[0]).context
+    if options.adapter is not None and (inputs := read_adapter_inputs(find_adapter(options.adapter))) is not None:
+        context = inputs.context
     return 0 if context is None else context.sentences
 
 

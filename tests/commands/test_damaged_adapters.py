@@ -10,7 +10,8 @@ from toy_model import save_toy_model
 
 from nmt_cli import files
 from nmt_cli.commands.adapters import ExtendedVocabulary, base_identity, write_adapter
-from nmt_cli.commands.loading import load_model
+from nmt_cli.commands.loading import config_of_model, load_model
+from nmt_cli.commands.model_config import InputSettings, named_model
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.errors import ModelError
 from nmt_cli.recipe.optimization import Lora
@@ -30,8 +31,12 @@ def tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, 
     return {f"{layer}.lora_a": torch.ones(2, columns), f"{layer}.lora_b": torch.ones(rows, 2)}, layer
 
 
+def inputs() -> InputSettings:
+    return InputSettings.of(config_of_model(named_model(Path("base")).files))
+
+
 def write(tensors: dict[str, Tensor]) -> None:
-    write_adapter(Path("adapter"), tensors, SETTINGS, base_identity(Path("base")))
+    write_adapter(Path("adapter"), tensors, SETTINGS, base_identity(Path("base")), inputs())
 
 
 def test_adapter_may_replace_what_it_also_trained(tensors: tuple[dict[str, Tensor], str]) -> None:
@@ -78,9 +83,20 @@ def test_rows_of_new_entries_need_an_extended_vocabulary_and_fit(tensors: tuple[
 
     same = ExtendedVocabulary(Tokenizer.load(Path("base/tokenizer")), None)
     identity = base_identity(Path("base"))
-    write_adapter(Path("adapter"), {**tensors[0], name: torch.ones(3, 5)}, SETTINGS, identity, same)
+    write_adapter(Path("adapter"), {**tensors[0], name: torch.ones(3, 5)}, SETTINGS, identity, inputs(), same)
     with pytest.raises(ModelError, match=f"{name}: has shape"):
         load_model(Path("base"), adapter=Path("adapter"))
-    write_adapter(Path("adapter"), {**tensors[0], name: torch.ones(3, 16)}, SETTINGS, identity, same)
+    write_adapter(Path("adapter"), {**tensors[0], name: torch.ones(3, 16)}, SETTINGS, identity, inputs(), same)
     with pytest.raises(ModelError, match=r"embeddings\.target\.weight"):
+        load_model(Path("base"), adapter=Path("adapter"))
+
+
+def test_adapter_with_invalid_settings_is_refused(tensors: tuple[dict[str, Tensor], str]) -> None:
+    write(tensors[0])
+    content = files.read_json(Path("adapter/adapter.json"), ModelError)
+    content["inputs"]["longest_sentence"] = "many"
+    files.write_json(Path("adapter/adapter.json"), content)
+    files.write_manifest(Path("adapter"), {"format": 1})
+
+    with pytest.raises(ModelError, match=r"^adapter/adapter\.json: inputs: "):
         load_model(Path("base"), adapter=Path("adapter"))

@@ -1,0 +1,102 @@
+"""An adapter has the settings of the inputs that it was trained on: length tags, context, longest sentence."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from toy_model import WORDS, save_toy_model
+
+from nmt_cli import files
+from nmt_cli.commands.adapters import ExtendedVocabulary, base_identity, write_adapter
+from nmt_cli.commands.loading import load_model
+from nmt_cli.commands.model_config import InputSettings
+from nmt_cli.commands.preprocess import preprocess
+from nmt_cli.commands.train import train
+from nmt_cli.commands.translate import count_context_lines
+from nmt_cli.commands.translators import open_translator
+from nmt_cli.decoding.requests import TranslateOptions
+from nmt_cli.errors import ModelError
+from nmt_cli.recipe.data import Context
+from nmt_cli.recipe.loading import load_recipe
+from nmt_cli.recipe.optimization import Lora
+
+INPUTS = InputSettings(longest_sentence=37, context=Context(sentences=2), length_tags=True)
+TAGS = ["length:short", "length:normal", "length:long", "sep"]
+RECIPE = """\
+run: run
+data:
+  source_language: en
+  target_language: de
+  prepared: prepared
+  filters: []
+  max_length: 37
+  length_tags: true
+  train: {new: {source: text, target: text}}
+  valid: {new: {source: text, target: text}}
+training:
+  start_from: base
+  lora: {rank: 2}
+  update_tokens: 200
+  schedule: {type: inverse_sqrt, warmup: 1}
+  limits: {updates: 1}
+  validation: {every: 1, metric: loss}
+decoding: {beam_size: 1}
+"""
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model without tags and context."""
+    monkeypatch.chdir(tmp_path)
+    return save_toy_model(Path("base"))
+
+
+def save_adapter(base: Path, inputs: InputSettings = INPUTS) -> Path:
+    """Write an adapter that changes nothing but the tags and the settings."""
+    loaded = load_model(base)
+    tokenizer = loaded.tokenizer.with_tags(TAGS)
+    size = len(TAGS)
+    tensors = {
+        f"{name}.added_rows": torch.zeros([size if axis == dimension else n for axis, n in enumerate(weight.shape)])
+        for name, _, dimension in loaded.model.vocabulary_parameters()
+        for weight in [loaded.model.get_parameter(name)]
+    }
+    folder, vocabulary = Path("adapter"), ExtendedVocabulary(tokenizer, None)
+    write_adapter(folder, tensors, Lora(), base_identity(base), inputs, vocabulary)
+    return folder
+
+
+def test_settings_are_those_of_the_adapter(base: Path) -> None:
+    adapter = save_adapter(base)
+    config = load_model(base, adapter=adapter).config
+    assert InputSettings.of(config) == INPUTS
+    assert count_context_lines(TranslateOptions((base,), adapter=adapter)) == 2
+    assert count_context_lines(TranslateOptions((base,))) == 0
+
+
+@pytest.mark.parametrize(("overrides", "tag"), [((), "normal"), (("decoding.length=short",), "short")])
+def test_tag_of_the_length_precedes_sources(base: Path, overrides: tuple[str, ...], tag: str) -> None:
+    adapter = save_adapter(base, INPUTS.model_copy(update={"context": None}))
+    translator = open_translator(TranslateOptions((base,), overrides, adapter=adapter))
+    assert translator.tags.ids() == (translator.tokenizer.tag_id(f"length:{tag}"),)
+
+
+def test_adapter_without_settings_keeps_those_of_the_model(base: Path) -> None:
+    adapter = save_adapter(base)
+    content = files.read_json(adapter / "adapter.json", ModelError)
+    del content["inputs"]
+    files.write_json(adapter / "adapter.json", content)
+    files.write_manifest(adapter, {"format": 1})
+    expected = InputSettings.of(load_model(base).config)
+    assert InputSettings.of(load_model(base, adapter=adapter).config) == expected != INPUTS
+    assert count_context_lines(TranslateOptions((base,), adapter=adapter)) == 0
+
+
+def test_training_writes_the_settings_of_its_data_to_the_adapter(base: Path) -> None:
+    Path("text").write_text("".join(f"{word} {word}\n" for word in WORDS))
+    Path("recipe.yaml").write_text(RECIPE)
+    preprocess(load_recipe(Path("recipe.yaml")))
+    train(Path("recipe.yaml"))
+    adapted, merged = load_model(base, adapter=Path("run")).config, load_model(Path("run")).config
+    assert InputSettings.of(adapted) == InputSettings.of(merged)
+    assert (adapted.length_tags, adapted.longest_sentence) == (True, 37)
