@@ -78,7 +78,11 @@ class InputSettings(Section):
 
 
 def read_adapter_inputs(folder: Path) -> InputSettings | None:
-    """Return the input settings of an adapter; None if it has none, as those of earlier versions. ModelError if damaged."""
+    """Return the input settings of an adapter; None if it has none, like those of earlier versions.
+
+    Raises:
+        ModelError: The adapter is damaged.
+    """
     content: Any = files.read_json(folder / ADAPTER_CONFIG, ModelError)
     if not isinstance(content, dict) or "inputs" not in content:
         return None

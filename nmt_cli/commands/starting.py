@@ -1,6 +1,6 @@
 """`training.start_from`: recipes and new models that continue from another model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from nmt_cli.data.tokenizing.tags import language_pairs
 from nmt_cli.errors import ModelError, RecipeError
 from nmt_cli.models import build
 from nmt_cli.models.contract import Model
-from nmt_cli.recipe.data import Extension, SequenceSettings
+from nmt_cli.recipe.data import Data, Extension, SequenceSettings
 from nmt_cli.recipe.decoding import BeamSettings, CtcSearchSettings
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.loading.parsing import dotted_key
@@ -28,6 +28,8 @@ from nmt_cli.training.optimization.lora import add_adapters
 
 _FREE = ("model.dropout", "model.attention_dropout", "model.activation_dropout", "model.layer_drop")
 """Settings that may differ from those of the model to start from."""
+_OF_DATA = ("length_tags", "context")
+"""Settings of `data` that are those of the model to start from unless the recipe gives them."""
 
 
 def with_start(recipe: Recipe, is_new: bool = False) -> Recipe:
@@ -49,12 +51,15 @@ def with_start(recipe: Recipe, is_new: bool = False) -> Recipe:
     is_resumed = not is_new and bool(run.saved_updates())
     if is_resumed:
         resolved = load_recipe(run.resolved)
-        model, sequence = resolved.model, resolved.data.sequence
+        model, sequence, inputs = resolved.model, resolved.data.sequence, _settings_of_data(resolved.data)
     else:
         config = config_of_model(named_model(path).files)
         _check_languages(recipe, config, path)
-        model, sequence = config.model, sequence_of(config)
+        model, sequence, inputs = config.model, sequence_of(config), _settings_of_data(config)
     started = recipe.with_value("model", model).with_value("data.sequence", sequence)
+    inputs = {key: value for key, value in inputs.items() if not recipe.gives(key)}
+    for key, value in inputs.items():
+        started = started.with_value(key, value)
     if model.search != recipe.decoding.search:
         suitable = CtcSearchSettings(strategy="ctc") if model.search == "ctc" else BeamSettings()
         if recipe.gives("decoding"):
@@ -68,19 +73,29 @@ def with_start(recipe: Recipe, is_new: bool = False) -> Recipe:
         if is_resumed and type(recipe.model) is not type(started.model):
             return recipe  # which is refused, because the run has another model
         started = started.with_value(key, value)
-    of_data = ((("data", *_parts(key)), message) for key, message in started.data.conflicts())
-    for conflict, message in (*started.conflicts(), *of_data):
-        raise RecipeError(
-            f"{dotted_key(_parts(conflict))}: {message} (the model is that of training.start_from: {path})"
-        )
+    _check_conflicts(started, path, inputs)
     changes_ends = sequence.source_language_last or sequence.target_language_first
     if recipe.training.guided_alignment is not None and changes_ends:
         raise RecipeError(f"training.guided_alignment: is not supported by {path}, whose language tokens end sources")
     return started
 
 
+def _check_conflicts(recipe: Recipe, path: Path, taken: Container[str]) -> None:
+    """Raise RecipeError if settings contradict each other, some of which, `taken`, are those of the model at `path`."""
+    of_data = ((("data", *_parts(key)), message) for key, message in recipe.data.conflicts())
+    for conflict, message in (*recipe.conflicts(), *of_data):
+        key, given_by = dotted_key(_parts(conflict)), f"that of training.start_from: {path}"
+        origin = f"it is {given_by}, unless the recipe has this key" if key in taken else f"the model is {given_by}"
+        raise RecipeError(f"{key}: {message} ({origin})")
+
+
 def _parts(key: str | tuple[str | int, ...]) -> tuple[str | int, ...]:
     return (key,) if isinstance(key, str) else key
+
+
+def _settings_of_data(given: Data | ModelConfig) -> dict[str, Any]:
+    """Return the settings of _OF_DATA that are not the default, by dotted key."""
+    return {f"data.{name}": value for name in _OF_DATA if (value := getattr(given, name))}
 
 
 def sequence_of(config: ModelConfig) -> SequenceSettings:

@@ -23,7 +23,8 @@ from nmt_cli.recipe.section import (
 
 
 class Context(Section):
-    """Join each sentence to those before it, separated by a special token. A blank pair ends a document."""
+    """Join each sentence to those before it, separated by a special token. A blank pair ends a document.
+    With `training.start_from`, the default is the context of that model."""
 
     sentences: Count = 1
     """Number of sentences before each one, from the same document."""
@@ -86,7 +87,7 @@ class Data(Section):
     """Put a tag of the target language before each source, for multilingual models."""
     length_tags: bool = False
     """Put a tag before each source that tells whether its translation is short, normal or long (Lakew et al. 2019), so
-    that `decoding.length` can choose."""
+    that `decoding.length` can choose. With `training.start_from`, the default is the value of that model."""
     length_bounds: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
     """A translation is short if it has fewer characters than the first number times those of the source, and long if it
     has more than the second number times those. null: bounds that divide the training pairs into three equal parts."""

@@ -14,6 +14,8 @@ from nmt_cli.recipe.schema import Recipe
 
 _KEPT_OF_DATA = {"language_tags", "length_tags", "length_bounds", "context"}
 """Settings that the model's text must have, too; beside the filters."""
+_KEPT_OF_CONFIG = {"length_tags", "context"}
+"""Those of them that a model without a run has."""
 
 
 def recipe_of(named: NamedModel) -> Recipe | None:
@@ -34,7 +36,9 @@ def inherited_settings(named: NamedModel, config: ModelConfig, reporter: Reporte
         run = named.files.run
         source = named.files.folder if run is None or original is None else run.resolved
     given, found = original or config, dict[str, dict[str, Any]]()
-    if original is not None:
+    if original is None:
+        found["data"] = config.model_dump(mode="json", include=_KEPT_OF_CONFIG, exclude_defaults=True)
+    else:
         found["data"] = _data(original.data, source, reporter)
         found["training"] = original.training.model_dump(include={"label_smoothing"}, exclude_defaults=True)
     found["decoding"] = given.decoding.model_dump(mode="json", exclude_defaults=True)

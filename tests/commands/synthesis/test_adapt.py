@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from synthesis_project import TEXT, write_lines
+from toy_model import save_toy_model
 
 from nmt_cli.commands.adapt import AdaptOptions, AdaptResult, adapt
 from nmt_cli.commands.train import train
@@ -114,6 +115,12 @@ def test_defaults_of_the_model_are_not_written() -> None:
 
     for section in ("decoding:", "evaluation:", "filters:", "label_smoothing:"):
         assert section not in text
+
+
+def test_inputs_of_a_model_without_its_run_are_kept() -> None:
+    save_toy_model(Path("copied"), ["length:short", "length:normal", "length:long"], length_tags=True)
+    recipe = load_recipe(run([], "copied", trains=False).recipe)
+    assert recipe.data.length_tags
 
 
 COMMANDS = {
