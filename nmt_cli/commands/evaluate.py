@@ -222,8 +222,9 @@ def _stored_translations(folder: Path, test: LoadedTestSet) -> Sequence[Translat
         stored = read_evaluation(folder)
         before, now = stored.content["provenance"], asdict(test.provenance)
         is_equal = all(before[key] == now[key] for key in ("model", "source", "decoding"))
+        is_equal = is_equal and before.get("other_models", {}) == now["other_models"]
         is_equal = is_equal and before["versions"]["nmt"] == now["versions"]["nmt"]
-    except (NmtError, KeyError, TypeError, OSError):
+    except (NmtError, KeyError, TypeError, AttributeError, OSError):
         return None  # missing or damaged
     if not is_equal or stored.damaged_lines or [each.source for each in stored.sentences] != test.sources:
         return None

@@ -59,6 +59,8 @@ class EvaluatedModel:
     """From a test set to the folder of its results."""
     translate: TranslateRequests
     """Loads the weights on the first call."""
+    other_models: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the adapter, language model and n-gram model, if there are any, by name."""
 
 
 def open_model(
@@ -86,20 +88,19 @@ def open_model(
     assert found.run is not None
     found.run.refuse_links()
     run, is_final = found.run, found.folder.resolve() == found.run.model.resolve()
-    suffix, sha256 = "" if is_final else f"@{found.folder.name}", files.sha256(manifest)
-    for other in hashes_of_decoding(recipe.decoding).values():
-        sha256 = hashlib.sha256(f"{sha256} {other}".encode()).hexdigest()
+    suffix, other_models = "" if is_final else f"@{found.folder.name}", hashes_of_decoding(recipe.decoding)
     if adapter is not None:
-        adapter_hash = files.sha256(find_adapter(adapter) / files.MANIFEST)
-        suffix, sha256 = f"{suffix}+{adapter_hash[:8]}", hashlib.sha256(f"{sha256} {adapter_hash}".encode()).hexdigest()
+        other_models["adapter"] = files.sha256(find_adapter(adapter) / files.MANIFEST)
+        suffix += f"+{other_models['adapter'][:8]}"
     return EvaluatedModel(
         recipe=recipe,
         model=found.folder,
         weights=_describe_weights(content),
-        sha256=sha256,
+        sha256=files.sha256(manifest),
         recipe_sha256=files.sha256(run.resolved) if run.resolved.is_file() else "",
         folder=lambda name: run.evaluation(f"{name}{suffix}"),
         translate=_translate_lazily(found.folder, recipe, reporter, adapter),
+        other_models=other_models,
     )
 
 
@@ -234,6 +235,7 @@ def read_test_set(model: EvaluatedModel, test: TestSet | AnyCorpus) -> LoadedTes
         decoding=model.recipe.decoding.model_dump(mode="json") | language,
         evaluation=evaluation.model_dump(mode="json"),
         versions={"nmt": __version__, "sacrebleu": version("sacrebleu")},
+        other_models=dict(model.other_models),
     )
     languages = test.source_language, test.target_language
     return LoadedTestSet(sources, references, tags, provenance, evaluation, *languages, factors)

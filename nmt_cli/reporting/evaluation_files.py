@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -52,6 +52,8 @@ class Provenance:
     versions: dict[str, str]
     tags: str | None = None
     """SHA-256 of the file of tags, if there is one."""
+    other_models: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the adapter, language model and n-gram model, if there are any, by name."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,7 @@ def is_stale_evaluation(folder: Path) -> bool:
         DataError: The scores or the manifest of the model cannot be read.
     """
     path = folder.resolve()
-    run, (_, _, checkpoint) = RunDirectory(path.parent.parent), path.name.partition("@")
+    run, checkpoint = RunDirectory(path.parent.parent), path.name.partition("@")[2].partition("+")[0]  # + ADAPTER
     manifest = (run.checkpoints / checkpoint if checkpoint else run.model) / files.MANIFEST
     if not manifest.exists():
         return False  # a checkpoint that was not kept, or no run

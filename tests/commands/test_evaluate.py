@@ -27,7 +27,8 @@ from nmt_cli.recipe.evaluation import CometMetric, Evaluation
 from nmt_cli.recipe.loading import resolved_yaml
 from nmt_cli.recipe.schema import Recipe
 from nmt_cli.reporting import evaluation_files
-from nmt_cli.reporting.run_report import evaluation_sections
+from nmt_cli.reporting.run_report import evaluation_sections, read_run
+from nmt_cli.reporting.run_report.environment import _hashes
 from nmt_cli.reporting.terminal import format_scores
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.text.checks.toxicity import ToxicityCheck
@@ -313,6 +314,38 @@ def test_open_model_applies_overrides(workspace: Workspace) -> None:
     run = write_run(workspace)
     model = open_model(run.path, ["decoding.beam_size=1"], console)
     assert model.recipe.decoding.model_dump()["beam_size"] == 1
+
+
+def test_results_with_other_models_are_stale_only_if_the_model_of_the_run_has_changed(workspace: Workspace) -> None:
+    run, ngrams, adapter = write_run(workspace), workspace.write("words.arpa", ["first"]), workspace.folder / "adapter"
+    adapter.mkdir()
+    for name in ("adapter.json", "manifest.json"):
+        (adapter / name).write_text("{}")
+    content = workspace.recipe.model_dump(mode="json", exclude_unset=True)
+    content["model"] = {"architecture": "ctc", "preset": "tiny"}
+    run.resolved.write_text(resolved_yaml(Recipe.model_validate(content)))
+    search = [f"decoding={{strategy: ctc, beam_size: 4, ngram_model: {{path: {ngrams}}}}}"]
+
+    def evaluated(model: Path) -> Path:
+        opened = open_model(model, search, console, adapter=adapter)
+        evaluate_sets(replace(opened, translate=workspace.translate), ["one"])
+        return opened.folder("one")
+
+    folders = [evaluated(model) for model in (run.path, run.checkpoint(7))]
+    assert not any(map(evaluation_files.is_stale_evaluation, folders))
+    shown = [fact.name for fact in _hashes(read_run(run.path))]
+    assert {"adapter", "ngram model"} <= {name.rpartition(": ")[2] for name in shown}
+    assert f"| ngram model | `{files.sha256(ngrams)}` |" in (folders[0] / "report.md").read_text()
+
+    calls = workspace.translate.calls
+    evaluated(run.path)
+    assert workspace.translate.calls == calls
+    workspace.write("words.arpa", ["second"])
+    evaluated(run.path)
+    assert workspace.translate.calls == calls + 1
+    for model in (run.model, run.checkpoint(7)):
+        (model / "manifest.json").write_text('{"update": 8, "files": {}}')
+    assert all(map(evaluation_files.is_stale_evaluation, folders))
 
 
 def test_open_model_rejects_a_model_outside_its_run(workspace: Workspace) -> None:

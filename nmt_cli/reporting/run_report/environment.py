@@ -94,8 +94,10 @@ def _hashes(contents: RunContents) -> list[Fact]:
     for evaluation in contents.evaluations:
         provenance = evaluation.content.get("provenance")
         if isinstance(provenance, dict):
-            references = provenance.get("references")
-            found = [("model", provenance.get("model")), ("source", provenance.get("source"))]
+            references, others = provenance.get("references"), provenance.get("other_models")
+            found = [("model", provenance.get("model"))]
+            found += [(name.replace("_", " "), each) for name, each in others.items()] if isinstance(others, dict) else []
+            found += [("source", provenance.get("source"))]
             found += [("reference", each) for each in (references if isinstance(references, list) else ())]
             hashes += [Fact(f"{evaluation.name}: {name}", _text(value)) for name, value in found]
     return [fact for fact in hashes if fact.value]
