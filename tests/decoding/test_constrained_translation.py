@@ -109,6 +109,13 @@ def limited_tokenizer() -> Tokenizer:
     return Tokenizer.train(settings, lines, lines, seed=1)
 
 
+@pytest.fixture(scope="module")
+def tokenizer_with_signs() -> Tokenizer:
+    """Splits signs from words, as `▁l ' eau`."""
+    lines = [f"sit l{sign}eau {sign}eau l beau" for sign in "'(\"-"] * 20
+    return Tokenizer.train(TokenizerSettings.model_validate({"vocabulary_size": 276}), lines, lines, seed=1)
+
+
 def test_prefix_with_unknown_signs_begins_the_translation(limited_tokenizer: Tokenizer) -> None:
     prefixes = ["日本 tea", "tea 日本 ", "¿dish", "日本"]
     found = translated(echo(limited_tokenizer), *(Request("sit nano", prefix) for prefix in prefixes))
@@ -179,6 +186,17 @@ def test_translation_contains_no_form_of_a_bad_word(
 
     assert not TermList([bad_word]).find(found.best.text)
     assert all(use.is_satisfied for use in found.constraints)
+
+
+@pytest.mark.parametrize("sign", ["'", "(", '"', "-"])
+def test_translation_contains_no_bad_word_after_a_sign(tokenizer_with_signs: Tokenizer, sign: str) -> None:
+    request = Request(f"sit l{sign}eau beau", forbidden=("eau",))
+
+    (found,) = translated(echo(tokenizer_with_signs), request)
+
+    assert not TermList(["eau"]).find(found.best.text)
+    assert [use.is_satisfied for use in found.constraints] == [True]
+    assert "beau" in found.best.text
 
 
 def test_bad_word_of_the_prefix_is_allowed_once(plain_tokenizer: Tokenizer) -> None:

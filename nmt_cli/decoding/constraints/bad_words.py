@@ -1,17 +1,18 @@
 """Search again for translations that contain a bad word in a form that the search did not exclude.
 
-The first search excludes bad words as they are written. A term also matches inflected forms (`Fahrr*`: Fahrräder) and
-other case. If a translation contains such forms, its sentence is searched again with these forms excluded, at most
-`MAX_SEARCHES` times. Bad words that remain are reported.
+The first search excludes bad words as they are written, after a space. A term also matches inflected forms (`Fahrr*`:
+Fahrräder), other case, and words after a sign (`eau`: l'eau). If a translation contains such forms, its sentence is
+searched again with these forms excluded, at most `MAX_SEARCHES` times. Bad words that remain are reported.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from nmt_cli.decoding.constraints.builder import ConstraintBuilder
+from nmt_cli.decoding.constraints.spelling import Decode
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.sentences import SentenceInput
+from nmt_cli.decoding.sentences import Constraints, Phrase, SentenceInput
 from nmt_cli.text.terms import TermMatch, case_variants
 
 MAX_SEARCHES = 5
@@ -26,9 +27,7 @@ SearchTexts = Callable[[Sequence[SentenceInput], Sequence[str]], NBestLists]
 class BadWordSearch:
     """Replaces hypotheses that contain bad words."""
 
-    def __init__(
-        self, builder: ConstraintBuilder, decode: Callable[[list[list[int]]], list[str]], search: SearchTexts
-    ) -> None:
+    def __init__(self, builder: ConstraintBuilder, decode: Decode, search: SearchTexts) -> None:
         self._builder, self._decode, self._search = builder, decode, search
 
     def __call__(
@@ -48,21 +47,13 @@ class BadWordSearch:
             n_best: Number of hypotheses of each sentence that must not contain bad words.
         """
         sentences, found, to_check = list(sentences), list(found), list(range(len(found)))
-        excluded: list[set[str]] = [set() for _ in sentences]
         for _ in range(MAX_SEARCHES):
             failing = list[int]()
             for index in to_check:
-                texts = self._decode([list(each.tokens) for each in found[index][:n_best]])
-                request = requests[sentences[index].line]
-                matches = [(text, match) for text in texts for match in self._matches(request, sentences[index], text)]
-                forms = {
-                    variant
-                    for text, match in matches
-                    for variant in case_variants(match.term, text[match.start : match.end])
-                } - excluded[index]
-                if forms:  # searching again cannot avoid forms that were already excluded
-                    excluded[index] |= forms
-                    constraints = self._builder.with_bad_words(sentences[index].constraints, sorted(forms))
+                constraints = self._exclude_found(
+                    requests[sentences[index].line], sentences[index], found[index][:n_best]
+                )
+                if constraints != sentences[index].constraints:  # otherwise the result would be the same
                     sentences[index] = replace(sentences[index], constraints=constraints)
                     failing.append(index)
             if not failing:
@@ -72,6 +63,21 @@ class BadWordSearch:
                 found[index] = hypotheses
             to_check = failing
         return sentences, found
+
+    def _exclude_found(
+        self, request: Request, sentence: SentenceInput, hypotheses: Sequence[Hypothesis]
+    ) -> Constraints:
+        """Return the constraints of a sentence that also exclude the bad words in its hypotheses.
+
+        Each is excluded in its usual spellings, in common cases, and in the tokens that the hypothesis spells it with.
+        """
+        forms, phrases = set[str](), list[Phrase]()
+        texts = self._decode([list(each.tokens) for each in hypotheses])
+        for text, hypothesis in zip(texts, hypotheses, strict=True):
+            for match in self._matches(request, sentence, text):
+                forms.update(case_variants(match.term, text[match.start : match.end]))
+                phrases.append(self._builder.spelling_of(match, hypothesis.tokens, self._decode))
+        return self._builder.with_bad_words(sentence.constraints, sorted(forms), filter(None, phrases))
 
     def is_allowed(self, request: Request, sentence: SentenceInput, text: str) -> bool:
         """Return whether a translation of a sentence contains no bad word."""

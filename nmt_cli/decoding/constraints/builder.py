@@ -7,7 +7,7 @@ from typing import Literal
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.constraints.glossary import Glossary, TermOccurrence, assign_targets
-from nmt_cli.decoding.constraints.spelling import Speller
+from nmt_cli.decoding.constraints.spelling import Decode, Speller
 from nmt_cli.decoding.requests import Request, TranslateOptions
 from nmt_cli.decoding.sentences import NO_CONSTRAINTS, Constraints, HardTerm, Phrase, PhraseBonus
 from nmt_cli.text.terms import TermList, TermMatch, term_list, without_wildcards
@@ -94,10 +94,16 @@ class ConstraintBuilder:
             )
         return constraints
 
-    def with_bad_words(self, constraints: Constraints, terms: Iterable[str]) -> Constraints:
-        """Return constraints that also forbid these words or phrases."""
-        bad_phrases = (*constraints.bad_words, *self._spellings(terms))
+    def with_bad_words(
+        self, constraints: Constraints, terms: Iterable[str], phrases: Iterable[Phrase] = ()
+    ) -> Constraints:
+        """Return constraints that also forbid these words or phrases, and phrases that are given as tokens."""
+        bad_phrases = (*constraints.bad_words, *self._spellings(terms), *phrases)
         return replace(constraints, bad_words=tuple(dict.fromkeys(bad_phrases)))
+
+    def spelling_of(self, match: TermMatch, tokens: Phrase, decode: Decode) -> Phrase:
+        """Return the tokens of a match in a translation, see `Speller.spelling_in`."""
+        return self._speller.spelling_in(tokens, match.start, match.end, decode)
 
     def has_bad_words(self, request: Request) -> bool:
         """Return whether the options or the request forbid any words."""

@@ -5,7 +5,7 @@ Besides the tokenizer's own segmentation ("▁Haus"), other pieces give the same
 may use them if the first is forbidden, so bad words are forbidden in many spellings.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -21,6 +21,9 @@ _MAX_PREFIX_SPELLINGS = 3
 _CACHE_SIZE = 1 << 14
 _LEADING_CHARACTERS = "。、,.x"
 """Tried in turn before a phrase, to spell it without a leading ▁. `x` is for vocabularies without the others."""
+
+Decode = Callable[[list[list[int]]], list[str]]
+"""Returns the text of each row of target tokens."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class Speller:
     @cached_property
     def _ids(self) -> dict[str, int]:
         return self._tokenizer.target.ids_by_text(PieceKind.NORMAL, PieceKind.USER_DEFINED)
+
+    @cached_property
+    def _continuation_mask(self) -> list[bool]:
+        return continuation_mask(self._tokenizer)
 
     @cached_property
     def _max_piece_length(self) -> int:
@@ -71,6 +78,23 @@ class Speller:
                 rest = text[len(beginning) :]
                 return prefix + (rest.lstrip(" ") if prefix[-1:].isspace() else rest)
         return text
+
+    def spelling_in(self, tokens: Phrase, start: int, end: int, decode: Decode) -> Phrase:
+        """Return the tokens of characters `start` to `end` of a translation; empty if some are copied from its source.
+
+        If no space precedes the characters, the tokens begin with the sign before them: `' eau` in `l'eau`. The tokens
+        `eau` alone would also match the end of other words.
+        """
+        beginnings = decode([list(tokens[:length]) for length in range(len(tokens) + 1)])
+        text, continues = beginnings[-1], self._continuation_mask
+        before = [length for length, each in enumerate(beginnings) if len(each) <= start and text.startswith(each)]
+        first = max(before, default=0)
+        last = next(length for length, each in enumerate(beginnings) if each[:end] == text[:end])
+        if any(token >= len(continues) for token in tokens[:last]):
+            return ()
+        while first and continues[tokens[first]]:
+            first -= 1
+        return tokens[first:last]
 
     def _usual_spelling(self, text: str) -> Phrase | None:
         without_space = self._spelling_without_space(text)
