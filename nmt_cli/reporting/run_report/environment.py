@@ -96,7 +96,9 @@ def _hashes(contents: RunContents) -> list[Fact]:
         if isinstance(provenance, dict):
             references, others = provenance.get("references"), provenance.get("other_models")
             found = [("model", provenance.get("model"))]
-            found += [(name.replace("_", " "), each) for name, each in others.items()] if isinstance(others, dict) else []
+            found += (
+                [(name.replace("_", " "), each) for name, each in others.items()] if isinstance(others, dict) else []
+            )
             found += [("source", provenance.get("source"))]
             found += [("reference", each) for each in (references if isinstance(references, list) else ())]
             hashes += [Fact(f"{evaluation.name}: {name}", _text(value)) for name, value in found]
