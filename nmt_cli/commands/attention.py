@@ -13,6 +13,7 @@ from nmt_cli.decoding.sentences import SentenceInput, with_copies
 from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.models.attention.recording import AttentionKind, recorded_attention
 from nmt_cli.models.contract import ModelInputs
+from nmt_cli.recipe.model import CtcSettings
 from nmt_cli.reporting.plots.attention import AttentionHeads
 from nmt_cli.reporting.plots.figures import AttentionMap
 from nmt_cli.text.lines import argument_text
@@ -66,6 +67,10 @@ def attention_heads(
     if kind == "encoder" and encoder is not None and encoder.type != "flat":
         raise RecipeError(
             f"{path}: has no encoder attention to draw, as model.encoder is {encoder.type}; use --kind cross"
+        )
+    if kind != "encoder" and isinstance(loaded.config.model, CtcSettings):
+        raise RecipeError(
+            f"{path}: has no {kind} attention to draw, as a CTC model predicts all tokens at once; use --kind encoder"
         )
     if loaded.tokenizer.factors.names or loaded.config.context is not None:
         raise RecipeError(f"{path}: attention of models with source factors or context is not supported")

@@ -99,3 +99,27 @@ def test_attention_of_a_recurrent_model(tmp_path: Path, capsys: pytest.CaptureFi
     assert [len(heads) for heads in found["weights"]] == [1]
     with pytest.raises(RecipeError, match="no encoder attention"):
         attention(model, LINE, translation="four", kind="encoder")
+
+
+@pytest.mark.parametrize("has_cross_attention", [False, True])
+def test_attention_of_a_ctc_model_is_that_of_its_encoder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], has_cross_attention: bool
+) -> None:
+    settings = {"architecture": "ctc", "encoder_layers": 1, "decoder_layers": 1, "cross_attention": has_cross_attention}
+    model = save_toy_model(
+        tmp_path / "ctc", model=settings | {"width": 16, "feed_forward": 16, "heads": 2}, check=False
+    )
+    assert shown(model, capsys, kind="encoder", translation="four")["rows"][0] == "▁one"
+    for kind in ("cross", "decoder"):
+        with pytest.raises(RecipeError, match=rf"no {kind} attention"):
+            attention(model, LINE, translation="four", kind=kind)
+
+
+def test_attention_of_a_decoder_only_model_is_refused(tmp_path: Path) -> None:
+    settings = {"architecture": "decoder_only", "layers": 1, "source_attention": "causal"}
+    model = save_toy_model(
+        tmp_path / "dec", model=settings | {"width": 16, "feed_forward": 16, "heads": 2}, check=False
+    )
+    for kind in ("cross", "encoder", "decoder"):
+        with pytest.raises(RecipeError, match=rf"no {kind} attention"):
+            attention(model, LINE, translation="four", kind=kind)
