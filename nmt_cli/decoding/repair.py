@@ -17,7 +17,7 @@ from nmt_cli.decoding.markup.transfer import reinsert_markup
 from nmt_cli.decoding.scoring.annotation import Annotation, AnnotationInput, Annotator, score_texts
 from nmt_cli.decoding.search.hypotheses import Hypothesis, normalize_score
 from nmt_cli.decoding.search.strategies import Strategy
-from nmt_cli.decoding.sentences import SentenceInput, with_copies
+from nmt_cli.decoding.sentences import Decode, SentenceInput, with_copies
 from nmt_cli.errors import ModelError
 from nmt_cli.text.checks import TranslationFinding
 
@@ -25,7 +25,6 @@ Check = Callable[[str, str], tuple[TranslationFinding, ...]]
 """Returns the problems of a translation, given source and translation."""
 IsAllowed = Callable[[SentenceInput, str], bool]
 """Whether a translation of a sentence may replace another one."""
-Decode = Callable[[list[list[int]]], list[str]]
 Search = Callable[[Sequence[SentenceInput], Strategy[Any]], list[list[Hypothesis]]]
 MAX_LOSS = 0.5
 """Maximum difference in nats per token to the first translation."""

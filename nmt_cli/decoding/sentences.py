@@ -1,6 +1,6 @@
 """Input of a search: source sentences as token ids, with the constraints on their translations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -12,6 +12,8 @@ from nmt_cli.data.tokenizer import Tokenizer
 
 Phrase = tuple[int, ...]
 """Consecutive target tokens."""
+Decode = Callable[[list[list[int]]], list[str]]
+"""Returns the text of each row of target tokens."""
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from nmt_cli.decoding.constraints.builder import ConstraintBuilder
-from nmt_cli.decoding.constraints.spelling import Decode
 from nmt_cli.decoding.requests import Request
 from nmt_cli.decoding.search.hypotheses import Hypothesis
-from nmt_cli.decoding.sentences import Constraints, Phrase, SentenceInput
+from nmt_cli.decoding.sentences import Constraints, Decode, Phrase, SentenceInput
 from nmt_cli.text.terms import TermMatch, case_variants
 
 MAX_SEARCHES = 5

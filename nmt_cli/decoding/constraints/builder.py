@@ -7,9 +7,9 @@ from typing import Literal
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.decoding.constraints.glossary import Glossary, TermOccurrence, assign_targets
-from nmt_cli.decoding.constraints.spelling import Decode, Speller
+from nmt_cli.decoding.constraints.spelling import Speller
 from nmt_cli.decoding.requests import Request, TranslateOptions
-from nmt_cli.decoding.sentences import NO_CONSTRAINTS, Constraints, HardTerm, Phrase, PhraseBonus
+from nmt_cli.decoding.sentences import NO_CONSTRAINTS, Constraints, Decode, HardTerm, Phrase, PhraseBonus
 from nmt_cli.text.terms import TermList, TermMatch, term_list, without_wildcards
 from nmt_cli.text.word_boundaries import count_phrase, words
 

@@ -5,13 +5,13 @@ Besides the tokenizer's own segmentation ("▁Haus"), other pieces give the same
 may use them if the first is forbidden, so bad words are forbidden in many spellings.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.segmenter import PieceKind
-from nmt_cli.decoding.sentences import Phrase
+from nmt_cli.decoding.sentences import Decode, Phrase
 from nmt_cli.text.word_boundaries import character_class
 
 _MAX_SPELLINGS = 16
@@ -21,9 +21,6 @@ _MAX_PREFIX_SPELLINGS = 3
 _CACHE_SIZE = 1 << 14
 _LEADING_CHARACTERS = "。、,.x"
 """Tried in turn before a phrase, to spell it without a leading ▁. `x` is for vocabularies without the others."""
-
-Decode = Callable[[list[list[int]]], list[str]]
-"""Returns the text of each row of target tokens."""
 
 
 @dataclass(frozen=True)
