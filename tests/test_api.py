@@ -145,6 +145,15 @@ def test_errors_are_those_of_the_command_line(
         translator.translate(lines, **settings)  # type: ignore[arg-type]
 
 
+def test_terms_with_misplaced_wildcards_are_refused(model: Path) -> None:
+    translator = nmt_cli.load_translator(model)
+    for name in ("bad_words", "toxic_words", "source_toxic_words"):
+        with pytest.raises(nmt_cli.DataError, match=rf"^{name}: 'x\*y'"):
+            translator.translate(["one"], **{name: ["x*y"]})
+    with pytest.raises(nmt_cli.DataError, match=r"^line 2: forbidden: '\*\*a'"):
+        translator.translate(["one", nmt_cli.Request("two", forbidden=("**a",))])
+
+
 def test_texts_need_a_reference_each() -> None:
     with pytest.raises(nmt_cli.DataError, match="2 hypotheses, but 1 references"):
         nmt_cli.evaluate_texts(["a", "b"], ["a"])

@@ -23,6 +23,7 @@ from nmt_cli.errors import DataError, ModelError, RecipeError
 from nmt_cli.recipe.decoding import InferenceSettings
 from nmt_cli.recipe.loading import override
 from nmt_cli.text.lines import require_utf8
+from nmt_cli.text.terms import check_term
 
 _OPTIONS = [each.name for each in fields(TranslateOptions) if each.name in TranslateSettings.__annotations__]
 """The settings that are not those of `decoding`."""
@@ -133,6 +134,9 @@ def with_settings(options: TranslateOptions, settings: TranslateSettings) -> Tra
             changes["glossary"] = read_glossary(Path(path))
     lists = ("bad_words", "toxic_words", "source_toxic_words", "protect")
     changes |= {name: tuple(changes[name]) for name in lists if name in changes}
+    for name in ("bad_words", "toxic_words", "source_toxic_words"):
+        for term in changes.get(name, ()):
+            check_term(term, name)
     overrides = to_overrides({f"decoding.{name}": value for name, value in given.items()})
     return replace(options, **changes, overrides=(*options.overrides, *overrides))
 
@@ -146,6 +150,8 @@ def _requests(lines: Iterable[str | Request]) -> Iterator[Request]:
             request = Request(each) if isinstance(each, str) else each
             for text in (request.text, request.prefix, *request.required, *request.forbidden):
                 _checked(text, line)
+            for term in request.forbidden:
+                check_term(term, f"line {line}: forbidden")
             yield request
 
     return requests()

@@ -103,7 +103,7 @@ def read_terms(path: Path) -> tuple[str, ...]:
     """Read one term per line. Blank lines and lines that begin with `#` are skipped.
 
     Raises:
-        DataError: The file cannot be read, is not UTF-8, or is not a list of words.
+        DataError: The file cannot be read, is not UTF-8, has no terms, or is not a list of words.
     """
     found = dict[str, None]()
     for number, line in enumerate(read_lines(path), 1):
@@ -115,8 +115,18 @@ def read_terms(path: Path) -> tuple[str, ...]:
             )
         if len(found) == MAX_TERMS:
             raise DataError(f"{path}: has more than {MAX_TERMS:,} terms")
-        found[line.strip()] = None
+        found[check_term(line.strip(), f"{path}: line {number}")] = None
+    if not found:
+        raise DataError(f"{path}: has no terms; give one per line")
     return tuple(found)
+
+
+def check_term(term: str, location: str) -> str:
+    """Return a term; DataError with the location if a `*` in it is not at the beginning or end of a word."""
+    if term.count(_WILDCARD) > len(_wildcards(term, split_words(term))):
+        reason = "stands for letters only alone at the beginning or end of a word, as in fahrr* or *rad"
+        raise DataError(f"{location}: {term!r}: * {reason}; remove it")
+    return term
 
 
 class _TermTable:

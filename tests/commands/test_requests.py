@@ -103,6 +103,7 @@ def test_read_requests_parses_constraints() -> None:
         ('{"source": "a", "prefix": null}', "prefix: "),
         ('{"source": "a", "required": "b"}', "required: "),
         ('{"source": "a", "forbidden": [1]}', "forbidden: "),
+        ('{"source": "a", "forbidden": ["b*", "x*y"]}', r"forbidden: 'x\*y'"),
         ('{"source": "a", "required": ["x y"], "forbidden": ["y"]}', ".*'x y'"),
         ('{"source": "a", "factors": ["N"]}', "factors: "),
         ('{"source": "a", "factors": {"pos": 1}}', "factors: "),

@@ -89,6 +89,12 @@ def test_files_that_are_no_lists_of_terms_are_refused(tmp_path: Path, monkeypatc
         (b"a\nb\xff\n", "line 2: is not UTF-8"),
         (b"a" * 1001, "line 1: is longer than 1,000 characters"),
         (b"a\nb\nc\n", "has more than 2 terms"),
+        (b"", r"terms: has no terms"),
+        (b"# comment\n\n", r"terms: has no terms"),
+        *(
+            (f"a*\n{term}\n".encode(), r"line 2: '.*': \*")
+            for term in ("**a", "a**", "x*y", "*-1", "*", "a *", "b* x*y")
+        ),
     ):
         path.write_bytes(content)
         with pytest.raises(DataError, match=message) as error:

@@ -12,7 +12,7 @@ from nmt_cli.errors import DataError, RecipeError
 from nmt_cli.text.json_lines import JsonLineError, Member, parse_members
 from nmt_cli.text.lines import read_lines, require_utf8
 from nmt_cli.text.normalization import is_blank
-from nmt_cli.text.terms import term_list
+from nmt_cli.text.terms import check_term, term_list
 
 if TYPE_CHECKING:  # a process that only passes requests on needs no torch
     from nmt_cli.decoding.scoring.scorer import ScoringPair
@@ -129,6 +129,8 @@ def _parse_request(line: str, location: str) -> Request:
         _parse_strings(record[key].value, f"{location}: {key}") if key in record else ()
         for key in ("required", "forbidden")
     )
+    for term in forbidden:
+        check_term(term, f"{location}: forbidden")
     for phrase in required:
         if term_list(forbidden).find(phrase):
             raise DataError(
