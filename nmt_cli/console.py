@@ -42,7 +42,8 @@ _COLOURED = [
 _MIN_SECONDS, _MIN_FRACTION = 30, 0.1
 """Time after which, or fraction of the items at which, the estimated time left is shown."""
 _BAR_OF_FIGURES = "{desc}: {percentage:3.0f}% |{bar:8}| {n_fmt}/{total_fmt}{postfix}"
-"""Layout of a progress bar whose caller gives speed and time left."""
+_FIGURES = "{desc}: {n_fmt}{unit}{postfix}"
+"""Layouts of a progress bar whose caller gives speed and time left: with a total, and without one."""
 _LOG_WIDTH = 120
 """Columns of a table where the output has no width of its own."""
 
@@ -197,9 +198,9 @@ class ProgressBar:
         self._bar: tqdm[Any] | None = None
         self.on_terminal = _is_terminal() and not _is_quiet and _capture.get() is None
         if self.on_terminal:
-            layout: dict[str, Any] = {"bar_format": _BAR_OF_FIGURES} if style == "figures" else {}
             shown: dict[str, Any] = {"desc": description, "unit": f" {unit}", "total": total, "initial": done}
-            self._bar = tqdm(dynamic_ncols=True, file=sys.stderr, leave=style != "brief", **shown, **layout)
+            shown |= {"bar_format": _FIGURES if total is None else _BAR_OF_FIGURES} if style == "figures" else {}
+            self._bar = tqdm(dynamic_ncols=True, file=sys.stderr, leave=style != "brief", **shown)
 
     def __enter__(self) -> "ProgressBar":
         return self
@@ -218,8 +219,7 @@ class ProgressBar:
             self._bar.update(amount)
         elif self._has_plain_lines and time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + 10
-            of_total = f" of {self.total:,}" if self.total else ""
-            left = self.time_left()
+            of_total, left = f" of {self.total:,}" if self.total else "", self.time_left()
             info(f"{self.description}: {self.done:,}{of_total} {self.unit}" + (f", {left} left" if left else ""))
 
     def time_left(self) -> str:

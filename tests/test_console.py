@@ -171,6 +171,21 @@ def test_progress_bar_on_terminal_leaves_room_for_messages() -> None:
     assert "a message\r\n" in shown
 
 
+def test_bar_of_figures_without_a_total_shows_no_percentage() -> None:
+    program = (
+        "from nmt_cli import console\n"
+        "with console.ProgressBar('training', 'updates', style='figures') as progress:\n"
+        "    progress.advance(500, {'done': '5%'})\n"
+    )
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=theirs):
+        os.close(theirs)
+        shown = read_all(ours)
+    assert "training: 500 updates, done=5%" in shown
+    assert "?" not in shown and "|" not in shown
+
+
 def read_all(descriptor: int) -> str:
     """Read all output of a terminal until the process at its other end closes it."""
     shown = b""
