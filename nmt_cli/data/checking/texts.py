@@ -132,6 +132,7 @@ class LeakDetector:
 
     def __init__(self, sets: dict[str, list[Pair]], unit: str = "sentence pairs") -> None:
         self._unit = unit
+        self._has_sources = any(source for pairs in sets.values() for source, _ in pairs)
         self._sets = {name: [_key(pair) for pair in sets[name]] for name in sets}
         self._targets: dict[str, set[str]] = {}
         for source, target in (pair for pairs in self._sets.values() for pair in pairs if pair[0]):
@@ -176,7 +177,7 @@ class LeakDetector:
             message += " text"
             advice = "the filter `overlap` removes them from the training text"
             yield DataFinding("error" if is_refused else "warning", "leaks", name, message, advice)
-        elif num_sources > _MAX_KNOWN_SOURCES * len(pairs) and "source" not in removed:
+        elif self._has_sources and num_sources > _MAX_KNOWN_SOURCES * len(pairs) and "source" not in removed:
             fraction = percentage(num_sources, len(pairs))
             message = f"{fraction} of the sources ({num_sources:,}) are also in the training text"
             message += f", {num_pairs:,} with the same translation" if num_pairs else ", with other translations"

@@ -169,6 +169,9 @@ def test_documents_are_checked_for_leaks_and_none(tmp_path: Path) -> None:
     (tmp_path / "none.txt").write_text("\n \n")
     train, *valid = ({"format": "text", "file": str(tmp_path / f"{name}.txt")} for name in ("train", "dev", "none"))
     data = {"target_language": "en", "prepared": "prepared", "train": {"t": train}}
-    texts = read_texts(Data.model_validate({**data, "valid": dict(zip(("dev", "none"), valid, strict=True))}))
+    data["valid"] = dict(zip(("dev", "none"), valid, strict=True))
+    texts = read_texts(Data.model_validate(data))
     assert reported(texts) == [("error", "files", "data.valid.none"), ("warning", "leaks", "data.valid.dev")]
     assert re.search(r"50 % of the documents \(5\)", texts.findings[1].message)
+    filtered = read_texts(Data.model_validate({**data, "filters": [{"type": "overlap"}]}))
+    assert reported(filtered) == [("error", "files", "data.valid.none"), ("fact", "leaks", "data.filters")]
