@@ -155,3 +155,35 @@ def test_linked_prepared_folder_stays_linked(recipe: Recipe, tmp_path: Path, exi
     assert link.is_symlink()
     assert sorted(path.name for path in disk.iterdir()) == ["prepared", "prepared.lock"]
     assert is_current(recipe)
+
+
+def with_length_tags(recipe: Recipe, **data: object) -> Recipe:
+    changed = recipe.data.model_copy(update={"length_tags": True, **data})
+    return recipe.with_value("tokenizer.vocabulary_size", 15).model_copy(update={"data": changed})
+
+
+@pytest.mark.parametrize(
+    ("bounds", "counts", "empty"),
+    [
+        (None, "0 short, 8 normal, 0 long", "short or long"),  # all ratios are 1
+        ([0.5, 0.9], "0 short, 0 normal, 8 long", "short or normal"),
+    ],
+)
+def test_length_classes_without_pairs_are_named(
+    recipe: Recipe, bounds: list[float] | None, counts: str, empty: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    preprocess(with_length_tags(recipe, length_bounds=bounds))
+    err = capsys.readouterr().err
+    assert f"lengths of training pairs: {counts}\n" in err
+    assert f"warning: data.length_bounds: no training pair is {empty} with the bounds" in err
+
+
+def test_length_classes_with_pairs_cause_no_warning(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
+    target = Path(str(recipe.data.train["tiny"].files["target"]))
+    lines = target.read_text().split("\n")
+    lines[0], lines[1] = lines[0] * 3, lines[1][:2]
+    target.write_text("\n".join(lines))
+    preprocess(with_length_tags(recipe, filters=[]))
+    err = capsys.readouterr().err
+    assert re.search(r"lengths of training pairs: [1-9]\d* short, [1-9]\d* normal, [1-9]\d* long\n", err)
+    assert "warning" not in err

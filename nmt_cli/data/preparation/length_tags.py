@@ -1,5 +1,6 @@
 """Length tags: classify training pairs by the length of their targets relative to their sources (Lakew et al. 2019)."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from nmt_cli.data.arrays import Array, Integers, starts_of
 from nmt_cli.data.tokenizing.tags import length_tag
 from nmt_cli.data.tokenizing.vocabulary import Vocabulary
-from nmt_cli.recipe.section import LENGTH_CLASSES
+from nmt_cli.recipe.section import LENGTH_CLASSES, LengthClass
 
 _DIGITS = 4
 """Decimals of bounds that follow from the text."""
@@ -49,3 +50,8 @@ class LengthTagger:
             tag_ids: The tag of each line.
         """
         tokens[starts_of(lengths) + position] = tag_ids
+
+    def count(self, tokens: Array, lengths: Integers, position: int) -> Counter[LengthClass]:
+        """Return the number of lines of each class, by their tags. See `replace_tags`."""
+        found = tokens[starts_of(lengths) + position]
+        return Counter({each: int((found == i).sum()) for each, i in zip(LENGTH_CLASSES, self._ids, strict=True)})
