@@ -26,7 +26,7 @@ from nmt_cli.reporting.run_report.model_card import model_card
 from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import CONFIG, MODEL_CARD, OPTIMIZER, TOKENIZER, WEIGHTS, RunDirectory
 from nmt_cli.runs.journal import Journal, describe_published, read_summary_if_present, update_summary
-from nmt_cli.runs.opening import begin
+from nmt_cli.runs.opening import begin, record_batch_tokens
 from nmt_cli.training.batch_size import find_batch_tokens
 from nmt_cli.training.data_iterator import UpdateBatches, iterate_updates, prefetch
 from nmt_cli.training.distributed import Distributed
@@ -118,6 +118,8 @@ class TrainingRun:
         batch_tokens = settings.batch_tokens
         if batch_tokens == "auto":
             batch_tokens = find_batch_tokens(trainer, prepared, self._reporter)
+            if trainer.distributed.is_primary:
+                record_batch_tokens(self._run, batch_tokens, self._reporter)
         weights = {name: corpus.weight for name, corpus in self._recipe.data.train.items()}
         monitor = TrainingMonitor(trainer)
         log = TrainingLog(trainer, self._journal, monitor, self._reporter)

@@ -106,6 +106,19 @@ def begin(
     return changes
 
 
+def record_batch_tokens(run: RunDirectory, found: int, reporter: Reporter) -> None:
+    """Record the size that `training.batch_tokens: auto` stands for; warn if it was another one before the run resumed.
+
+    Dropout is drawn for each batch, so that batches of another size give other results.
+    """
+    before = read_summary_if_present(run).get("batch_tokens", found)
+    if before != found and run.saved_updates():
+        advice = f"to keep it, set training.batch_tokens: {before}"
+        what = f"training.batch_tokens: auto was {before}, is now {found}"
+        reporter.warn(f"{run.path}: results will not be bit-identical: {what}; {advice}")
+    update_summary(run, batch_tokens=found)
+
+
 def _warn_of_changed_environment(
     run: RunDirectory, before: Mapping[str, Any], now: Mapping[str, Any], reporter: Reporter
 ) -> None:

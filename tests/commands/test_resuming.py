@@ -150,3 +150,19 @@ def test_resuming_in_another_environment_warns_once(
     assert str(here["device"]) in stderr and "64 threads" in stderr
     train(recipe, [*SHORT, "training.limits.updates=3"], Path("run"))
     assert "bit-identical" not in capsys.readouterr().err
+
+
+@only_transformer
+def test_other_batch_size_found_at_resumption_is_reported_with_the_remedy(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warnings(updates: int, batch_tokens: int) -> list[str]:
+        monkeypatch.setattr(training_run, "find_batch_tokens", lambda *_: batch_tokens)
+        capsys.readouterr()
+        train(recipe, [*SHORT[1:], "training.batch_tokens=auto", f"training.limits.updates={updates}"], Path("run"))
+        return [line for line in capsys.readouterr().err.split("\n") if "bit-identical" in line]
+
+    assert not warnings(1, 40) and not warnings(2, 40)
+    (warning,) = warnings(3, 50)
+    assert "auto was 40, is now 50" in warning and warning.endswith("set training.batch_tokens: 40")
+    assert not warnings(4, 50)
