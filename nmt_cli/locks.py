@@ -28,19 +28,27 @@ def lock(path: Path, shared: bool = False) -> Iterator[None]:
         files.target_of(path.parent).mkdir(parents=True, exist_ok=True)
         descriptor = files.open_own(path, os.O_RDWR)
     try:
-        if (content := _read(descriptor)) and not _HOLDER.fullmatch(content):
-            raise DataError(f"{path}: is not a lock file of nmt, which needs this name; rename it")
-        operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         with files.disk_errors(path):
-            if not _try_lock(descriptor, operation):
-                time.sleep(0.1)  # `lock_holder` holds it for a moment, and a new holder needs one to write its name
-                if not _try_lock(descriptor, operation):
-                    holder = _read(descriptor).decode(errors="replace").strip() or "another process"
-                    locked = path.parent if path.name == ".lock" else path.with_suffix("")
-                    raise RunInUseError(f"{locked}: is in use by {holder}; wait for it or stop it")
+            _lock_or_raise(path, descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
         yield
+    finally:
+        os.close(descriptor)
+
+
+def check_free(path: Path) -> None:
+    """Raise the errors of an exclusive `lock`, without creating or changing the file and without holding it.
+
+    A file that cannot be opened counts as free.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return
+    try:
+        with files.disk_errors(path):
+            _lock_or_raise(path, descriptor, fcntl.LOCK_EX)
     finally:
         os.close(descriptor)
 
@@ -97,6 +105,19 @@ def lock_holder(path: Path) -> LockHolder | None:
 
 def _read(descriptor: int) -> bytes:
     return os.pread(descriptor, _MAX_HOLDER_BYTES, 0)
+
+
+def _lock_or_raise(path: Path, descriptor: int, operation: int) -> None:
+    """Lock an open file. Raises DataError if it is not a lock file, and RunInUseError if another process holds it."""
+    if (content := _read(descriptor)) and not _HOLDER.fullmatch(content):
+        raise DataError(f"{path}: is not a lock file of nmt, which needs this name; rename it")
+    if _try_lock(descriptor, operation):
+        return
+    time.sleep(0.1)  # others hold it for a moment to look at it, and a new holder needs one to write its name
+    if not _try_lock(descriptor, operation):
+        holder = _read(descriptor).decode(errors="replace").strip() or "another process"
+        locked = path.parent if path.name == ".lock" else path.with_suffix("")
+        raise RunInUseError(f"{locked}: is in use by {holder}; wait for it or stop it")
 
 
 def _try_lock(descriptor: int, operation: int) -> bool:

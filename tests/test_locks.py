@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.errors import RunInUseError
-from nmt_cli.locks import lock, lock_holder
+from nmt_cli.errors import DataError, RunInUseError
+from nmt_cli.locks import check_free, lock, lock_holder
 
 ROOT = Path(__file__).parents[1]
 
@@ -76,6 +76,24 @@ except Exception as error:
 def test_message_names_the_locked_folder(tmp_path: Path, name: str, locked: str) -> None:
     with lock(tmp_path / name), pytest.raises(RunInUseError, match=f"^{tmp_path / locked}: "), lock(tmp_path / name):
         pass
+
+
+def test_check_of_a_free_lock_raises_what_locking_would_and_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    check_free(path)
+    assert not path.exists()
+    with lock(path), pytest.raises(RunInUseError):
+        check_free(path)
+    with lock(path, shared=True), pytest.raises(RunInUseError):
+        check_free(path)
+    path.write_text("process 7 on elsewhere")  # as in a copied folder
+    check_free(path)
+    with lock(path):  # which is not held any longer
+        pass
+    path.write_text("notes")
+    with pytest.raises(DataError):
+        check_free(path)
+    assert path.read_text() == "notes"
 
 
 def test_lock_holder_is_the_process_that_holds_it(tmp_path: Path) -> None:

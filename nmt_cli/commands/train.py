@@ -29,17 +29,23 @@ from nmt_cli.devices import (
     memory_errors,
     pick_device,
 )
-from nmt_cli.errors import RecipeError
-from nmt_cli.locks import lock
+from nmt_cli.errors import ModelError, RecipeError
+from nmt_cli.locks import check_free, lock
+from nmt_cli.models.contract import Model
 from nmt_cli.recipe.adapting import TEXT_KEYS, TRAINING_KEYS, has_key
 from nmt_cli.recipe.adapting.training_defaults import expected_updates
 from nmt_cli.recipe.loading import load_recipe
-from nmt_cli.recipe.schema import Recipe, changed_settings
+from nmt_cli.recipe.schema import Recipe
+from nmt_cli.recipe.training import Training
+from nmt_cli.runs.checkpoints import last_good_checkpoint, read_train_state
 from nmt_cli.runs.curves import require_trackers
 from nmt_cli.runs.directory import RunDirectory
 from nmt_cli.runs.journal import read_summary
 from nmt_cli.runs.opening import move_aside, refuse_another_experiment, refuse_foreign_folder
 from nmt_cli.training.distributed import init_distributed
+from nmt_cli.training.optimization.lora import add_adapters
+from nmt_cli.training.optimization.optimizer import freeze, trained_parameters
+from nmt_cli.training.train_state import TrainState, stop_reason
 
 
 def train(
@@ -127,21 +133,23 @@ def _adapted_values(given: Recipe, recipe: Recipe) -> str:
 def _describe(recipe: Recipe, fresh: bool, reporter: Reporter) -> None:
     """Report the size of the training without starting it; refuse a run that training would refuse."""
     prepared, run = _open_prepared(recipe), RunDirectory(recipe.run)
-    recipe, plan = adapted_recipe(recipe, prepared), "would be trained"
+    recipe = adapted_recipe(recipe, prepared)
     refuse_foreign_folder(run)
     run.refuse_links()
+    check_free(run.lock)
+    plan = "would be trained"
     if not fresh and run.saved_updates():
         refuse_another_experiment(run, recipe, prepared.fingerprint)
-        is_finished = read_summary(run).get("status") == "finished"
-        is_unchanged = not [each for each in changed_settings(load_recipe(run.resolved), recipe) if each.key != "run"]
-        verb = "is finished" if is_finished and is_unchanged else "would be resumed"
-        plan = f"{verb} at update {run.saved_updates()[-1]:,}"
+        plan = _plan_of_saved(run, recipe, reporter)
     training, size, vocabulary = recipe.training, training_size(prepared), vocabulary_spec(prepared.tokenizer)
     limits, schedule = training.limits, training.schedule
     speed = 1.0 if limits.minutes is None else speed_on_device(vocabulary)(recipe)
+    model = model_without_weights(recipe.model, vocabulary)
+    num_parameters = count_parameters_of(model)
+    _check_patterns(training, model)
     updates = f"{expected_updates(training, size, speed):,.0f}"
     rows = {
-        "parameters": f"{count_parameters_of(model_without_weights(recipe.model, vocabulary)):,}",
+        "parameters": f"{num_parameters:,}",
         recipe.data.unit: f"{size.num_pairs:,}",
         "target tokens per epoch, with eos": f"{size.target_tokens:,}",
         "target tokens per update": f"{training.update_tokens:,}",
@@ -151,3 +159,24 @@ def _describe(recipe: Recipe, fresh: bool, reporter: Reporter) -> None:
         "updates between validations": f"{training.validation.every:,}",
     }
     reporter.table(f"{recipe.run} {plan}, on {describe(pick_device())}", ["", "number"], list(rows.items()))
+
+
+def _plan_of_saved(run: RunDirectory, recipe: Recipe, reporter: Reporter) -> str:
+    """Return whether a run with checkpoints is finished or would be resumed, at which update."""
+    checkpoint = last_good_checkpoint(run, reporter)
+    assert checkpoint is not None
+    try:
+        state = TrainState.from_state_dict(read_train_state(checkpoint))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{checkpoint}: does not fit this training run: {error}") from error
+    reason, is_finished = stop_reason(recipe.training, state), read_summary(run).get("status") == "finished"
+    verb = "would be resumed" if not reason else "is finished" if is_finished else "would be finished"
+    return f"{verb} at update {state.num_updates:,}" + (f", as {reason}" if reason else "")
+
+
+def _check_patterns(settings: Training, model: Model) -> None:
+    """Raise RecipeError if a pattern of parameter names matches nothing in a model without weights. Changes the model."""
+    if settings.lora is not None:
+        add_adapters(model, settings.lora)
+    freeze(model, settings.freeze)
+    trained_parameters(model, settings.learning_rate_factors)

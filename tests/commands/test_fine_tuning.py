@@ -250,6 +250,14 @@ def test_adapter_has_the_rows_of_new_subwords(recipe: Path, also_train: str) -> 
     assert len([*translator.translate([Request("ñañ one")])]) == 1
 
 
+@pytest.mark.parametrize("key", ["targets", "also_train"])
+def test_dry_run_refuses_patterns_of_adapters_that_match_nothing(recipe: Path, key: str) -> None:
+    prepared(recipe)
+    with pytest.raises(RecipeError, match=rf"^training\.lora\.{key}: nothing matches"):
+        train(recipe, [f"training.lora={{{key}: [nothing.*]}}"], dry_run=True)
+    train(recipe, [LORA], dry_run=True)
+
+
 def test_run_without_adapter_is_named(recipe: Path) -> None:
     prepared(recipe)
     train(recipe, ["training.limits.updates=2"])

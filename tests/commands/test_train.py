@@ -28,7 +28,7 @@ from nmt_cli.reporting.inspection import describe_path, format_description
 from nmt_cli.runs import checkpoints
 from nmt_cli.runs.checkpoints import average_checkpoints, read_tensors
 from nmt_cli.runs.directory import RunDirectory
-from nmt_cli.runs.journal import describe_published
+from nmt_cli.runs.journal import describe_published, update_summary
 from nmt_cli.text.lines import read_lines
 
 ROOT = Path(__file__).parents[2]
@@ -289,11 +289,34 @@ def test_dry_run_says_what_becomes_of_an_existing_run(recipe: Path, capsys: pyte
     assert "run would be trained" in told(fresh=True)
     with pytest.raises(RecipeError, match=r"model\.dropout"):
         told("model.dropout=0.5")
+    assert "run is finished at update 12, as the limit of 5 updates is reached" in told("training.limits.updates=5")
+    update_summary(RunDirectory(Path("run")), status="stopped")
+    assert "run would be finished at update 12, as the limit of 5" in told("training.limits.updates=5")
+    with lock(RunDirectory(Path("run")).lock):
+        for fresh in (False, True):
+            with pytest.raises(RunInUseError, match=r"^run: is in use by process"):
+                told(fresh=fresh)
     Path("other").mkdir()
     Path("other/notes").write_text("")
     for fresh in (False, True):
         with pytest.raises(RecipeError, match="contains other files"):
             told("run=other", fresh=fresh)
+
+
+@only_transformer
+@pytest.mark.parametrize(
+    ("key", "settings"),
+    [
+        ("freeze", ["freeze=[nothing.*]"]),
+        ("freeze", ["freeze=['*']"]),
+        ("learning_rate_factors", ["learning_rate_factors={nothing.*: 2}"]),
+        ("learning_rate_factors", ["freeze=[encoder.*]", "learning_rate_factors={encoder.*: 2}"]),
+    ],
+)
+def test_dry_run_refuses_patterns_that_training_refuses(recipe: Path, key: str, settings: list[str]) -> None:
+    with pytest.raises(RecipeError, match=rf"^training\.{key}: "):
+        train(recipe, [f"training.{each}" for each in settings], dry_run=True)
+    assert not Path("run").exists()
 
 
 @pytest.mark.slow

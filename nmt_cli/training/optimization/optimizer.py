@@ -85,6 +85,20 @@ class Optimizers:
             raise ModelError(f"the checkpoint has optimizer state of {min(states)}, which is not trained here")
 
 
+def trained_parameters(model: Model, factors: Mapping[str, float]) -> dict[Tensor, float]:
+    """Return the trainable parameters, each with the factor on its learning rate. See `build_optimizer`.
+
+    Raises:
+        RecipeError: A pattern matches no trainable parameter.
+    """
+    parameters: dict[Tensor, float] = {each: 1.0 for each in model.parameters() if each.requires_grad}
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    for pattern, factor in reversed(list(factors.items())):
+        for name in matching_names(names, pattern, "training.learning_rate_factors"):
+            parameters[model.get_parameter(name)] = factor
+    return parameters
+
+
 def build_optimizer(settings: Optimizer, model: Model, factors: Mapping[str, float] = NO_FACTORS) -> Optimizers:
     """Build the optimizer of all trainable parameters. Call this after the model is on its device, sharded and frozen.
 
@@ -93,11 +107,7 @@ def build_optimizer(settings: Optimizer, model: Model, factors: Mapping[str, flo
     Args:
         factors: Factors on the learning rate, by pattern of parameter names; the first that matches applies.
     """
-    parameters: dict[Tensor, float] = {each: 1.0 for each in model.parameters() if each.requires_grad}
-    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    for pattern, factor in reversed(list(factors.items())):
-        for name in matching_names(names, pattern, "training.learning_rate_factors"):
-            parameters[model.get_parameter(name)] = factor
+    parameters = trained_parameters(model, factors)
     optimizers = list[torch.optim.Optimizer]()
     if isinstance(settings, MuonSettings) and (row_splits := inner_matrices(model)):
         inner = _groups({each: parameters.pop(each) for each in row_splits}, settings.weight_decay)
