@@ -175,7 +175,7 @@ def _plan_of_saved(run: RunDirectory, recipe: Recipe, reporter: Reporter) -> str
 
 
 def _check_patterns(settings: Training, model: Model) -> None:
-    """Raise RecipeError if a pattern of parameter names matches nothing in a model without weights. Changes the model."""
+    """Raise RecipeError if a pattern of parameter names matches nothing in a model without weights."""
     if settings.lora is not None:
         add_adapters(model, settings.lora)
     freeze(model, settings.freeze)
