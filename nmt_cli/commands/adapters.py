@@ -5,6 +5,7 @@ and output layer.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from nmt_cli.errors import ModelError
 from nmt_cli.models.contract import Model
 from nmt_cli.recipe.optimization import Lora
 from nmt_cli.runs.checkpoints import read_tensors, write_tensors
-from nmt_cli.runs.directory import ADAPTER_CONFIG, ADAPTER_WEIGHTS, TOKENIZER, WEIGHTS, find_adapter
+from nmt_cli.runs.directory import ADAPTER_CONFIG, ADAPTER_WEIGHTS, TOKENIZER, WEIGHTS, RunDirectory, find_adapter
+from nmt_cli.runs.journal import read_summary
 from nmt_cli.training.optimization.lora import is_adapter, merge_adapters
 from nmt_cli.training.optimization.parameter_names import matches
 
@@ -97,8 +99,36 @@ def base_identity(path: Path) -> dict[str, Any]:
     return {
         "parameters": manifest["files"][WEIGHTS]["sha256"],
         "tokenizer": tokenizer.fingerprint,
-        "vocabulary": {"source": tokenizer.source_size, "target": tokenizer.target_size},
+        "vocabulary": _vocabulary_sizes(tokenizer),
     }
+
+
+def _vocabulary_sizes(tokenizer: Tokenizer) -> dict[str, int]:
+    return {"source": tokenizer.source_size, "target": tokenizer.target_size}
+
+
+def recorded_base(run: RunDirectory, start: Path, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return the base_identity that a run has recorded of the model to start from.
+
+    Earlier versions did not record the vocabulary sizes. They are then those of `tokenizer`, that of the run, if it is
+    the tokenizer of the model; or else those of the model at `start`, if it is still the same.
+
+    Raises:
+        ModelError: The entry is missing or incomplete, and the model does not complete it.
+    """
+    recorded: Any = read_summary(run).get("base")
+    match recorded:
+        case {"parameters": str(), "tokenizer": str(), "vocabulary": {"source": int(), "target": int()}}:
+            return dict(recorded)
+        case {"parameters": str(), "tokenizer": tokenizer.fingerprint}:
+            return {**recorded, "vocabulary": _vocabulary_sizes(tokenizer)}
+        case {"parameters": str(), "tokenizer": str()}:
+            with suppress(ModelError):
+                found = base_identity(start)
+                if {**found, **recorded} == found:
+                    return found
+    missing = f"does not record the model to start from completely, and {start} is missing or another model"
+    raise ModelError(f"{run.summary}: {missing}; restore that model, or start a new run with --fresh")
 
 
 def added_rows(model: Model, weights: Mapping[str, Tensor], base: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:

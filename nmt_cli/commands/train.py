@@ -11,6 +11,7 @@ from nmt_cli.commands.adapted_recipe import (
     speed_on_device,
     training_size,
 )
+from nmt_cli.commands.adapters import recorded_base
 from nmt_cli.commands.launching import launch
 from nmt_cli.commands.loading import model_without_weights, vocabulary_spec
 from nmt_cli.commands.pretrained_tokenizer import pretrained_tokenizer
@@ -140,7 +141,7 @@ def _describe(recipe: Recipe, fresh: bool, reporter: Reporter) -> None:
     plan = "would be trained"
     if not fresh and run.saved_updates():
         refuse_another_experiment(run, recipe, prepared.fingerprint)
-        plan = _plan_of_saved(run, recipe, reporter)
+        plan = _plan_of_saved(run, recipe, prepared, reporter)
     training, size, vocabulary = recipe.training, training_size(prepared), vocabulary_spec(prepared.tokenizer)
     limits, schedule = training.limits, training.schedule
     speed = 1.0 if limits.minutes is None else speed_on_device(vocabulary)(recipe)
@@ -161,7 +162,7 @@ def _describe(recipe: Recipe, fresh: bool, reporter: Reporter) -> None:
     reporter.table(f"{recipe.run} {plan}, on {describe(pick_device())}", ["", "number"], list(rows.items()))
 
 
-def _plan_of_saved(run: RunDirectory, recipe: Recipe, reporter: Reporter) -> str:
+def _plan_of_saved(run: RunDirectory, recipe: Recipe, prepared: Prepared, reporter: Reporter) -> str:
     """Return whether a run with checkpoints is finished or would be resumed, at which update."""
     checkpoint = last_good_checkpoint(run, reporter)
     assert checkpoint is not None
@@ -170,6 +171,8 @@ def _plan_of_saved(run: RunDirectory, recipe: Recipe, reporter: Reporter) -> str
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{checkpoint}: does not fit this training run: {error}") from error
     reason, is_finished = stop_reason(recipe.training, state), read_summary(run).get("status") == "finished"
+    if recipe.training.lora is not None and recipe.training.start_from is not None:
+        recorded_base(run, recipe.training.start_from, prepared.tokenizer)
     verb = "would be resumed" if not reason else "is finished" if is_finished else "would be finished"
     return f"{verb} at update {state.num_updates:,}" + (f", as {reason}" if reason else "")
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli import __version__, files
-from nmt_cli.commands.adapters import ExtendedVocabulary, added_rows, base_identity, write_adapter
+from nmt_cli.commands.adapters import ExtendedVocabulary, added_rows, base_identity, recorded_base, write_adapter
 from nmt_cli.commands.launching import catch_stop_signals
 from nmt_cli.commands.loading import check_weights, config_of, identity_of
 from nmt_cli.commands.model_config import InputSettings
@@ -80,10 +80,10 @@ class TrainingRun:
         changes = list[SettingChange]()
         if self._distributed.is_primary:
             identity = {"data": prepared.fingerprint, **identity_of(self._recipe, prepared.tokenizer)}
-            path = self._recipe.training.start_from
-            base = {} if path is None or not self._is_new else {"base": base_identity(path)}
             save = prepared.tokenizer.save
-            changes = begin(run, self._recipe, recipe_path, identity | base, save, environment(), self._reporter)
+            changes = begin(
+                run, self._recipe, recipe_path, identity | self._base(), save, environment(), self._reporter
+            )
         limit_memory_growth()
         decoder = validation_decoder(self._recipe, prepared, self._trainer.device, self._reporter)
         with catch_stop_signals(self._reporter) as received_signal:
@@ -108,6 +108,15 @@ class TrainingRun:
         cause = "nmt stop" if self._is_asked_to_stop() else number.name
         message = f"stopped by {cause} at update {num_updates:,}; rerun the same command to resume"
         raise StoppedError(message if self._distributed.is_primary else "", number)
+
+    def _base(self) -> dict[str, Any]:
+        """Return the entry `base` of run.json: the identity of the model to start from, which adapters need later."""
+        training = self._recipe.training
+        if training.start_from is not None and self._is_new:
+            return {"base": base_identity(training.start_from)}
+        if training.start_from is not None and training.lora is not None:
+            return {"base": recorded_base(self._run, training.start_from, self._prepared.tokenizer)}
+        return {}
 
     def _is_asked_to_stop(self) -> bool:
         """Return whether there is a stop request; only the primary rank looks for it, and the loop tells the others."""

@@ -250,6 +250,31 @@ def test_adapter_has_the_rows_of_new_subwords(recipe: Path, also_train: str) -> 
     assert len([*translator.translate([Request("ñañ one")])]) == 1
 
 
+@pytest.mark.parametrize("pieces", [0, 3])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_run_without_vocabulary_sizes_of_the_model_is_completed_or_refused(
+    recipe: Path, pieces: int, dry_run: bool
+) -> None:
+    """Earlier versions did not record them."""
+    write_data([f"{line} ññ ñañ" for line in LINES])
+    extension = [f"tokenizer={{path: base, extension: {{pieces: {pieces}}}}}"] if pieces else []
+    overrides = [LORA, *extension, "training.limits.updates=2"]
+    prepared(recipe, *overrides)
+    train(recipe, overrides)
+    run, overrides = RunDirectory(Path("run")), [*overrides[:-1], "training.limits.updates=4"]
+    summary = read_summary(run)
+    del summary["base"]["vocabulary"]
+    files.write_json(run.summary, summary)
+    Path("base").rename("elsewhere")
+    if pieces:
+        with pytest.raises(ModelError, match=r"^run/run\.json: .*base is missing"):
+            train(recipe, overrides, dry_run=dry_run)
+        Path("elsewhere").rename("base")
+    train(recipe, overrides, dry_run=dry_run)
+    if not dry_run:
+        assert (run.adapter / "tokenizer").exists() == bool(pieces)
+
+
 @pytest.mark.parametrize("key", ["targets", "also_train"])
 def test_dry_run_refuses_patterns_of_adapters_that_match_nothing(recipe: Path, key: str) -> None:
     prepared(recipe)
