@@ -157,11 +157,12 @@ def read_current_scores(folder: Path, provenance: Provenance) -> dict[str, Any] 
     try:
         content = files.read_json(folder / SCORES)
         read_analysis(folder)
+        sentences = list(_read_sentences(folder / HYPOTHESES))
     except DataError:
         return None
     if not isinstance(content, dict) or content.get("provenance") != asdict(provenance):
         return None
-    return content
+    return None if None in sentences or len(sentences) != content.get("sentences") else content
 
 
 def read_analysis(folder: Path) -> "Analysis":

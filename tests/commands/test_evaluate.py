@@ -469,6 +469,19 @@ def test_added_toxicity_is_counted_marked_and_stored(workspace: Workspace, capsy
     assert ("translations with added toxicity", "1") in [(each.name, each.value) for each in facts]
 
 
+@pytest.mark.parametrize("damage", ["damaged", "removed"])
+def test_damaged_translations_are_made_again(workspace: Workspace, damage: str) -> None:
+    evaluate_sets(workspace.model, ["one"])
+    path, calls = workspace.folder / "run/evaluation/one/hypotheses.jsonl", workspace.translate.calls
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([b"{\n"] * (damage == "damaged") + lines[1:]))
+    (result,) = evaluate_model(workspace.model, ["one"], False, console, ToxicityCheck(["children"]))
+    assert result.toxicity is not None
+    assert (result.toxicity.sentences, [each.line for each in result.toxicity.lines]) == (3, [3])
+    assert path.read_bytes().splitlines(keepends=True) == lines
+    assert workspace.translate.calls == calls + 1
+
+
 def test_added_toxicity_of_files(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     words = workspace.write("words", ["kinder"])
     given = {
