@@ -191,10 +191,12 @@ def write_toxicity(folder: Path, found: "AddedToxicity", provenance: Provenance)
     files.write_json(folder / TOXICITY, asdict(found) | {"provenance": asdict(provenance)})
 
 
-def read_added_toxicity(folder: Path, provenance: object) -> int | None:
-    """Return how many translations add toxic words; None if that is unknown, or of translations of other provenance."""
+def read_added_toxicity(folder: Path, provenance: object) -> "AddedToxicity | None":
+    """Read toxicity.json; None if it is missing or has another provenance, DataError if it is damaged."""
+    from nmt_cli.evaluation.breakdown.toxicity import AddedToxicity
+
     content = _read_current(folder / TOXICITY, provenance)
-    return None if content is None or type(content.get("added")) is not int else content["added"]
+    return None if content is None else _validate(folder / TOXICITY, AddedToxicity, content)
 
 
 def _read_current(path: Path, provenance: object) -> dict[str, Any] | None:

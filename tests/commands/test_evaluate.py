@@ -1,5 +1,6 @@
 """nmt evaluate: output, files and errors."""
 
+import hashlib
 import json
 import os
 import re
@@ -454,19 +455,32 @@ def test_added_toxicity_is_counted_marked_and_stored(workspace: Workspace, capsy
     (result,) = evaluate_model(workspace.model, ["one"], False, console, check)
     folder = workspace.folder / "run/evaluation/one"
     stored = json.loads((folder / "toxicity.json").read_bytes())
+    contents = {"toxic_words": b"children\ndog*\n", "source_toxic_words": b"runs\n"}
+    lists = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
     assert result.as_json()["toxicity"] == {
         "sentences": 3,
         "added": 1,
         "lines": [{"line": 3, "words": ["CHILDREN"]}],
+        "lists": lists,
     }
-    assert stored["added"] == 1
-    assert evaluation_files.read_added_toxicity(folder, result.content["provenance"]) == 1
+    assert (stored["added"], stored["lists"]) == (1, lists)
+    assert evaluation_files.read_added_toxicity(folder, result.content["provenance"]) == result.toxicity
     assert evaluation_files.read_added_toxicity(folder, {}) is None
     shown = format_scores("one", result.content, toxicity=result.toxicity)
     assert "one  added toxicity in 1 of 3 translations; line 3: CHILDREN" in shown
-    facts = evaluation_sections._score_facts(evaluation_files.read_evaluation(folder))
-    assert ("translations with added toxicity", "1") in [(each.name, each.value) for each in facts]
+    fact = evaluation_sections._score_facts(evaluation_files.read_evaluation(folder))[-1]
+    assert (fact.name, fact.value) == ("translations with added toxicity", "1")
+    for name, digest in lists.items():
+        assert f"{name} {digest[:8]}" in fact.note
+    (folder / "toxicity.json").write_text(json.dumps(stored | {"lists": None}))
+    fact = evaluation_sections._score_facts(evaluation_files.read_evaluation(folder))[-1]
+    assert (fact.value, "lists" in fact.note) == ("unknown", True)
+
+
+def test_hashes_of_lists_of_toxic_words_are_those_of_their_terms() -> None:
+    assert ToxicityCheck(["a"]).list_hashes == {"toxic_words": hashlib.sha256(b"a\n").hexdigest()}
+    assert ToxicityCheck(["a"], ["b"]).list_hashes != ToxicityCheck(["a"], ["c"]).list_hashes
 
 
 @pytest.mark.parametrize("damage", ["damaged", "removed"])

@@ -25,6 +25,8 @@ class AddedToxicity:
     added: int
     """Number of those that add toxic words."""
     lines: list[ToxicLine]
+    lists: dict[str, str]
+    """SHA-256 of `toxic_words` and, if it was given, `source_toxic_words`; see `ToxicityCheck.list_hashes`."""
 
 
 def measure_added_toxicity(
@@ -34,4 +36,4 @@ def measure_added_toxicity(
     given = [""] * len(hypotheses) if sources is None else sources
     found = [check.added_words(*pair) for pair in zip(given, hypotheses, strict=True)]
     lines = [ToxicLine(line, words) for line, words in enumerate(found, 1) if words]
-    return AddedToxicity(len(hypotheses), len(lines), lines)
+    return AddedToxicity(len(hypotheses), len(lines), lines, check.list_hashes)

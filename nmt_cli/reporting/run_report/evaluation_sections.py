@@ -78,8 +78,19 @@ def _score_facts(evaluation: StoredEvaluation) -> list[Fact]:
         for key, (name, form) in formats.items()
         if isinstance(evaluation.content.get(key), int | float)
     ]
-    added = read_added_toxicity(evaluation.folder, evaluation.content.get("provenance"))
-    return found if added is None else [*found, Fact("translations with added toxicity", f"{added:,}")]
+    return found + _toxicity_facts(evaluation)
+
+
+def _toxicity_facts(evaluation: StoredEvaluation) -> list[Fact]:
+    name = "translations with added toxicity"
+    try:
+        toxicity = read_added_toxicity(evaluation.folder, evaluation.content.get("provenance"))
+    except DataError as error:
+        return [Fact(name, "unknown", str(error))]
+    if toxicity is None:
+        return []
+    lists = ", ".join(f"{option} {digest[:8]}" for option, digest in toxicity.lists.items())
+    return [Fact(name, f"{toxicity.added:,}", f"SHA-256 of the lists: {lists}")]
 
 
 def _warnings(evaluation: StoredEvaluation) -> list[str]:

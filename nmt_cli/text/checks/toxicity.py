@@ -4,6 +4,7 @@ The lists of both languages are the user's. A word is defined as everywhere (`te
 any case, with `*` for inflected forms, and in scripts without spaces any part of the text.
 """
 
+import hashlib
 from collections.abc import Iterable
 
 from nmt_cli.text.checks import TranslationFinding
@@ -15,7 +16,10 @@ class ToxicityCheck:
 
     def __init__(self, target_words: Iterable[str], source_words: Iterable[str] = ()) -> None:
         """Without `source_words`, each toxic word of a translation counts as added."""
-        self._target, self._source = TermList(target_words), TermList(source_words)
+        given = {"toxic_words": tuple(target_words), "source_toxic_words": tuple(source_words)}
+        self._target, self._source = map(TermList, given.values())
+        self.list_hashes = {name: _sha256(terms) for name, terms in given.items() if terms}
+        """SHA-256 of each list, with one term per line, without comments and blank lines."""
 
     @property
     def needs_source(self) -> bool:
@@ -32,3 +36,7 @@ class ToxicityCheck:
         if not found or self._source.find(source):
             return []
         return list(dict.fromkeys(output[each.start : each.end] for each in found))
+
+
+def _sha256(terms: Iterable[str]) -> str:
+    return hashlib.sha256("".join(f"{term}\n" for term in terms).encode(errors="surrogatepass")).hexdigest()

@@ -243,6 +243,15 @@ def test_breakdown_section_omits_robustness_of_other_scores(fake_run: FakeRun) -
         assert ("upper case" in report(fake_run).sections["breakdown"]) == (model == "aa")
 
 
+def test_scores_show_which_lists_of_toxic_words_were_used(fake_run: FakeRun) -> None:
+    folder = fake_run.evaluate("test", [sentence(0, "Ein Hund.", "Ein Hund.")], provenance={"model": "aa"})
+    found = {"sentences": 1, "added": 0, "lines": [], "lists": {"toxic_words": "1a2b3c4d5e6f"}}
+    files.write_json(folder / "toxicity.json", found | {"provenance": {"model": "aa"}})
+    text = re.sub(r"\s+", " ", report(fake_run).sections["scores"])
+    assert "translations with added toxicity 0 SHA-256 of the lists: toxic_words 1a2b3c4d" in text
+    assert "5e6f" not in text
+
+
 def test_report_of_a_running_run(fake_run: FakeRun) -> None:
     files.write_json(fake_run.run.summary, {"format": 1, "status": "running", "started": "2026-01-02"})
     fake_run.journal([training(50), training(100)])
