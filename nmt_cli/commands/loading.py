@@ -44,6 +44,8 @@ class LoadedModel:
     """This and `decoding` are the settings of the recipe, or else of the model, with the overrides applied."""
     device: torch.device
     files: ModelFiles
+    has_extended_vocabulary: bool = False
+    """Whether an adapter has extended the vocabulary of `files`."""
 
 
 def load_model(path: Path, overrides: Sequence[str] = (), adapter: Path | None = None) -> LoadedModel:
@@ -64,9 +66,10 @@ def load_model(path: Path, overrides: Sequence[str] = (), adapter: Path | None =
     weights = map_tensors(found.folder / WEIGHTS, _large_matrices(config.model, config.vocabulary))
     if not found.standalone and found.run and (lora := load_recipe(found.run.resolved).training.lora):
         weights = merge_adapters(weights, lora, found.folder / WEIGHTS)
+    is_extended = False
     if adapter is not None:
         read = read_adapter(adapter, path)
-        if read.vocabulary is not None:
+        if is_extended := read.vocabulary is not None:
             tokenizer, language_tokens = read.vocabulary.tokenizer, read.vocabulary.language_tokens
             changes = {"vocabulary": vocabulary_spec(tokenizer), "language_tokens": language_tokens}
             config = config.model_copy(update=changes)
@@ -77,7 +80,7 @@ def load_model(path: Path, overrides: Sequence[str] = (), adapter: Path | None =
     device = pick_device()
     settings = settings_after_training(named, overrides)
     model = model.to(device).eval()
-    return LoadedModel(model, tokenizer, config, settings.decoding, settings.evaluation, device, found)
+    return LoadedModel(model, tokenizer, config, settings.decoding, settings.evaluation, device, found, is_extended)
 
 
 def load_language_model(path: Path, overrides: Sequence[str] = (), adapter: Path | None = None) -> LoadedModel:
@@ -221,6 +224,9 @@ def open_shortlist(loaded: LoadedModel) -> Shortlist:
     """
     require_restrictable(loaded.model.capabilities)
     folder = loaded.files.folder
+    if loaded.has_extended_vocabulary:
+        advice = "use the merged model of its run, which can have one, or set decoding.shortlist: false"
+        raise ModelError(f"decoding.shortlist: no shortlist fits an adapter that extends the vocabulary; {advice}")
     if not (folder / SHORTLIST).exists():
         command = command_line("nmt", "shortlist", folder)
         raise ModelError(f"decoding.shortlist: {folder} has no shortlist; make one with {command}")

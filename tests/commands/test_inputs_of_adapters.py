@@ -11,6 +11,7 @@ from nmt_cli.commands.adapters import ExtendedVocabulary, base_identity, write_a
 from nmt_cli.commands.loading import load_model
 from nmt_cli.commands.model_config import InputSettings
 from nmt_cli.commands.preprocess import preprocess
+from nmt_cli.commands.shortlist import write_shortlist
 from nmt_cli.commands.train import train
 from nmt_cli.commands.translate import count_context_lines
 from nmt_cli.commands.translators import open_translator
@@ -90,6 +91,16 @@ def test_adapter_without_settings_keeps_those_of_the_model(base: Path) -> None:
     expected = InputSettings.of(load_model(base).config)
     assert InputSettings.of(load_model(base, adapter=adapter).config) == expected != INPUTS
     assert count_context_lines(TranslateOptions((base,), adapter=adapter)) == 0
+
+
+@pytest.mark.parametrize("has_shortlist", [False, True])
+def test_shortlist_of_the_model_does_not_fit_an_extended_vocabulary(base: Path, has_shortlist: bool) -> None:
+    adapter = save_adapter(base, INPUTS.model_copy(update={"context": None}))
+    if has_shortlist:
+        Path("text").write_text("".join(f"{word}\n" for word in WORDS))
+        write_shortlist(base, [Path("text"), Path("text")])
+    with pytest.raises(ModelError, match=r"^decoding\.shortlist: no shortlist fits an adapter .* merged model"):
+        open_translator(TranslateOptions((base,), ("decoding.shortlist=true",), adapter=adapter))
 
 
 def test_training_writes_the_settings_of_its_data_to_the_adapter(base: Path) -> None:
