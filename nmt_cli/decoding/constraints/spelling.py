@@ -86,7 +86,7 @@ class Speller:
         text, continues = beginnings[-1], self._continuation_mask
         before = [length for length, each in enumerate(beginnings) if len(each) <= start and text.startswith(each)]
         first = max(before, default=0)
-        last = next(length for length, each in enumerate(beginnings) if each[:end] == text[:end])
+        last = next(length for length in range(first, len(beginnings)) if beginnings[length][:end] == text[:end])
         if any(token >= len(continues) for token in tokens[:last]):
             return ()
         while first and continues[tokens[first]]:

@@ -123,3 +123,30 @@ def test_with_prefix_keeps_the_exact_characters() -> None:
     assert speller.with_prefix("ein ", "ein  Haus") == "ein Haus"
     assert speller.with_prefix("ein… ", "ein... Haus") == "ein… Haus"
     assert speller.with_prefix("", "Haus") == "Haus"
+
+
+@settings(max_examples=100)
+@given(before=st.text(st.sampled_from("Hund ’-('北😀")), after=st.text(st.sampled_from(" ’-.)😀")))
+def test_spelling_in_a_translation_is_that_of_the_word_and_the_sign_before_it(before: str, after: str) -> None:
+    [tokens] = JOINT.encode_target([f"{before}Haus{after}"])
+    [text] = JOINT.decode_target([tokens])
+    start = text.index("Haus")
+    phrase = Speller(JOINT).spelling_in(tuple(tokens), start, start + 4, JOINT.decode_target)
+    [spelled] = JOINT.decode_target([list(phrase)])
+    assert any(tuple(tokens[index : index + len(phrase)]) == phrase for index in range(len(tokens)))
+    assert "Haus" in spelled
+    if start and not text[start - 1].isalnum():
+        assert not continuation_mask(JOINT)[phrase[0]] or len(phrase) == len(tokens)
+
+
+def test_spelling_in_a_translation_is_not_taken_from_its_context() -> None:
+    """The translation of the line before begins alike."""
+    [line] = JOINT.encode_target(["der Hund"])
+    separator = JOINT.target_size - 1
+
+    def decode(rows: list[list[int]]) -> list[str]:
+        after = [row[row.index(separator) + 1 :] if separator in row else row for row in rows]
+        return JOINT.decode_target(after)
+
+    phrase = Speller(JOINT).spelling_in((*line, separator, *line), 4, 8, decode)
+    assert JOINT.decode_target([list(phrase)]) == ["Hund"]
