@@ -103,7 +103,7 @@ CASES: list[tuple[Callable[[], object], type[NmtError], str]] = [
     (
         lambda: read_glossary(write("terms", b"dog\n")),
         DataError,
-        "terms:1: expected source term<TAB>target term, with one tab and two terms",
+        "terms:1: expected source term<TAB>target term, with one tab and no blank term",
     ),
     (
         lambda: list(read_requests(['{"source": 1}'], "input", 1, InputOptions("jsonl"))),
