@@ -230,3 +230,24 @@ def test_manifest_with_an_impossible_name_is_refused(tmp_path: Path, name: str) 
     files.write_json(tmp_path / "manifest.json", {"files": {name: {"bytes": 0, "sha256": ""}}})
     with pytest.raises(ModelError, match=r"^/"):
         files.read_manifest(tmp_path, ModelError)
+
+
+def test_folder_replaces_that_of_another_writer_though_a_rest_of_the_first_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, rename = tmp_path / "folder", Path.rename
+    path.mkdir()
+    (path / "a").touch()
+
+    def rename_and_write_again(source: Path, target: Path) -> Path:
+        found = rename(source, target)
+        if source == path and len(list(tmp_path.iterdir())) == 2:  # the first time
+            path.mkdir()
+            (path / "other").touch()
+        return found
+
+    monkeypatch.setattr(Path, "rename", rename_and_write_again)
+    monkeypatch.setattr(files, "remove", lambda path: None)
+    with files.new_folder(path) as folder:
+        (folder / "b").touch()
+    assert names(path) == ["b"]

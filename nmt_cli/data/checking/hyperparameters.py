@@ -16,6 +16,8 @@ _MIN_UPDATES = 20
 """Per epoch."""
 _MIN_UPDATE_TOKENS = 500
 """Target tokens. Transformers learn badly from smaller updates (Popel & Bojar 2018)."""
+_MIN_UPDATE_PAIRS = 32
+"""Fewer target tokens are enough if they are of this many short targets, such as headlines."""
 _MAX_EPOCHS = 300
 _RATE_RANGE = 0.01, 3.0
 """Peak learning rate times width; usual recipes of all sizes have 0.2 to 0.5, such as 1e-3 times 256.
@@ -137,7 +139,8 @@ def _check_update_size(recipe: Recipe, size: TrainingSize) -> Iterator[DataFindi
             advice = "more text than this is needed" if is_small else f"try {_MIN_UPDATE_TOKENS}"
         yield DataFinding("warning", "batch", where, message, advice)
     is_transformer = isinstance(recipe.model, LayerSettings)
-    if update_tokens < _MIN_UPDATE_TOKENS and is_transformer and updates > 10 * _MIN_UPDATES:
+    has_few_pairs = update_tokens * size.num_pairs < _MIN_UPDATE_PAIRS * size.target_tokens
+    if update_tokens < _MIN_UPDATE_TOKENS and has_few_pairs and is_transformer and updates > 10 * _MIN_UPDATES:
         message = f"{update_tokens:,} target tokens are few for one update of a Transformer; gradients will be noisy"
         yield DataFinding("warning", "batch", where, message, "2,000 to 25,000 are usual")
 
