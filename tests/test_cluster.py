@@ -124,6 +124,7 @@ def test_killed_rank_restarts_all_ranks(project: Path) -> None:
     assert status() == "finished"
 
 
+@pytest.mark.long
 def test_two_machines_train_together(project: Path) -> None:
     first = f"localhost:{free_port()}"
     machines = [start("torchrun.sh", MACHINES="2", PROCESSES="1", FIRST=first) for _ in range(2)]

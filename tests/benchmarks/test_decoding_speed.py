@@ -120,6 +120,7 @@ def test_engines_report_unsupported_work(tmp_path: Path) -> None:
     assert refusals[CTRANSLATE2, "lstm"] == "has no rnn"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_benchmark_measures_our_engine(tmp_path: Path) -> None:
     if not (MULTI30K / "train.en.gz").is_file():

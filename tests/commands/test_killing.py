@@ -106,7 +106,7 @@ STEPWISE = [
 ]
 
 
-@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.long), 4])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.long), 8])
 @pytest.mark.parametrize("architecture", ["transformer"])
 def test_run_killed_at_each_step_of_saving_and_publishing_equals_uninterrupted_run(recipe: Path, step: int) -> None:
     """Only one checkpoint is kept, so that each save also removes the previous one."""

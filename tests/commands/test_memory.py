@@ -50,6 +50,7 @@ def prepare(lines: int, words: int) -> None:
     preprocess(load_recipe(Path("recipe.yaml"), SETTINGS))
 
 
+@pytest.mark.long
 def test_batches_split_for_lack_of_memory_give_the_same_parameters(recipe: Path) -> None:
     prepare(lines=300, words=10)
     settings = [*SETTINGS, "model.feed_forward=20000", "training.update_tokens=16000"]  # of four batches

@@ -45,6 +45,7 @@ def slow_down_fsync(seconds: float) -> None:
     os.fsync = slow_fsync  # type: ignore[assignment]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_saving_slower_than_the_interval_neither_overlaps_nor_delays_a_stop(recipe: Path) -> None:
     """Each of the fsyncs of a save takes longer than an update."""
@@ -61,6 +62,7 @@ def test_saving_slower_than_the_interval_neither_overlaps_nor_delays_a_stop(reci
     assert run.saved_updates()[-1] == saved + 2
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_ranks_train_with_a_tiny_shared_memory(recipe: Path) -> None:
     command = (

@@ -103,6 +103,7 @@ def assert_tidy() -> None:
     assert {path.name for path in Path.cwd().glob("prepared*")} == {"prepared", "prepared.lock"}
 
 
+@pytest.mark.long
 def test_kill_at_random_moments_leaves_no_valid_partial_data(
     expected: dict[int, dict[str, bytes]], fast_python: Path
 ) -> None:

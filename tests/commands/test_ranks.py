@@ -99,7 +99,7 @@ def test_run_resumes_with_another_number_of_ranks(recipe: Path) -> None:
     torch.testing.assert_close(mean_gradients("straight"), mean_gradients("changing"), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
+@pytest.mark.parametrize("sharding", ["ddp", pytest.param("fsdp", marks=pytest.mark.long)])
 def test_killed_rank_ends_all_ranks_and_run_resumes(recipe: Path, sharding: str) -> None:
     settings = ("training.limits.updates=400", f"training.parallel.type={sharding}")
     process = start(recipe, "run", *settings)
@@ -115,6 +115,7 @@ def test_killed_rank_ends_all_ranks_and_run_resumes(recipe: Path, sharding: str)
     assert num_resumptions("run") == 1
 
 
+@pytest.mark.long
 def test_frozen_rank_ends_all_ranks_after_timeout(recipe: Path) -> None:
     process = start(recipe, "run", "training.limits.updates=100000", "training.parallel.timeout=3")
     wait_for_checkpoint("run", process)

@@ -204,6 +204,7 @@ cli.main()
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_racing_translations_to_one_file_do_not_mix() -> None:
     for name in "abc":

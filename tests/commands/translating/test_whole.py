@@ -59,7 +59,7 @@ def test_processes_and_shards_have_the_same_output(model: Path, tmp_path: Path, 
 
 
 def test_thousands_of_lines_need_constant_memory(model: Path) -> None:
-    lines, memory, given = 5_000, list[int](), 0
+    lines, memory, given = 8_000, list[int](), 0
 
     def give() -> None:
         nonlocal given
@@ -82,7 +82,7 @@ def test_thousands_of_lines_need_constant_memory(model: Path) -> None:
                 memory.append(int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096)
     assert process.returncode == 0
     assert number == lines - 1
-    middle, last = statistics.median(memory[45:85]), statistics.median(memory[85:])
+    middle, last = statistics.median(memory[60:120]), statistics.median(memory[120:])
     assert last - middle < 12 * 2**20
 
 
