@@ -133,6 +133,7 @@ def test_edit_without_effect_rebuilds_nothing(finished: Path, fast_python: Path)
     assert times(finished) == before
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_killed_make_resumes_to_the_same_result(finished: Path, tmp_path: Path, fast_python: Path) -> None:
     folder = project(tmp_path / "killed")

@@ -92,6 +92,7 @@ def test_one_model_is_trained_on_three_directions(folder: Path) -> None:
         assert nmt(folder, "translate", "runs/multi30k_multilingual", *options, given=lines).count("\n") == 3
 
 
+@pytest.mark.long
 def test_cleaned_mixture_runs_through_its_stages(folder: Path) -> None:
     journal = trained(folder, ROOT / "recipes/tatoeba_cleaned.yaml")
 

@@ -189,6 +189,7 @@ def test_missing_rank_ends_the_others_after_timeout(recipe: Path) -> None:
     assert "Traceback" not in found.stderr
 
 
+@pytest.mark.long
 def test_seven_pairs_train_on_two_ranks_as_on_one(recipe: Path) -> None:
     for name in ("train.en", "train.de"):
         Path(name).write_bytes(b"".join(Path(name).read_bytes().splitlines(keepends=True)[:7]))

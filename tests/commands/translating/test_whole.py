@@ -86,6 +86,7 @@ def test_thousands_of_lines_need_constant_memory(model: Path) -> None:
     assert last - middle < 12 * 2**20
 
 
+@pytest.mark.long
 def test_a_partner_of_a_model_waits_less_than_two_seconds(model: Path) -> None:
     with subprocess.Popen(
         command(model), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT, bufsize=0
