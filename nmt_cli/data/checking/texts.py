@@ -161,8 +161,8 @@ class LeakDetector:
         found = [leak for name in self._sets for leak in self._leaks(name, removed, is_refused)]
         if self._num_leaking and "pair" in removed and not is_refused:
             verb = "is" if self._num_leaking == 1 else "are"
-            message = f"{_count(self._num_leaking, self._unit.removesuffix('s'))} of the training text {verb}"
-            message += " in a validation or test set"
+            noun = self._unit.removeprefix("sentence ").removesuffix("s")
+            message = f"{_count(self._num_leaking, f'training {noun}')} {verb} in a validation or test set"
             found.append(DataFinding("fact", "leaks", "data.filters", message, "the filter `overlap` drops them"))
         return found
 
