@@ -9,6 +9,7 @@ size. The work of the optimizer does not depend on the size and is left out.
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,20 +19,13 @@ from nmt_cli.data.batches import Batch, collate
 from nmt_cli.data.token_corpus import TokenPairs
 from nmt_cli.models import build
 from nmt_cli.models.contract import VocabularySpec
-from nmt_cli.recipe.schema import Recipe
 from nmt_cli.text.special_tokens import SpecialTokens
 from nmt_cli.training.objectives import build_objective
 from nmt_cli.training.objectives.objective import Objective
+from random_model import recipe_with
 
 SIZES = (256, 512, 1024, 2048, 4096, 8192)
 VOCABULARY = 8000
-DATA = {
-    "source_language": "en",
-    "target_language": "de",
-    "prepared": "prepared",
-    "train": {"c": {"source": "s", "target": "t"}},
-    "valid": {"c": {"source": "s", "target": "t"}},
-}
 
 
 def main() -> None:
@@ -56,8 +50,7 @@ def main() -> None:
 
 def objective_of(architecture: str, preset: str, vocabulary: int) -> Objective:
     """Return the training objective of a model with random weights."""
-    model = {"architecture": architecture, "preset": preset}
-    recipe = Recipe.model_validate({"run": "run", "data": DATA, "model": model})
+    recipe = recipe_with(Path("run"), {"model": {"architecture": architecture, "preset": preset}})
     return build_objective(recipe.training, build(recipe.model, VocabularySpec(vocabulary, vocabulary)), 0).train()
 
 

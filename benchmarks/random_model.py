@@ -16,6 +16,13 @@ from nmt_cli.runs import checkpoints
 from nmt_cli.runs.directory import CONFIG, TOKENIZER, WEIGHTS
 
 
+def recipe_with(run: Path, settings: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """Return a recipe with the given sections, from English into German, whose corpora do not exist."""
+    corpus = {"corpus": {"source": "source", "target": "target"}}
+    data = {"source_language": "en", "target_language": "de", "prepared": "prepared", "train": corpus, "valid": corpus}
+    return Recipe.model_validate({"run": str(run), "data": data, **settings})
+
+
 def save_random_model(
     folder: Path, sources: Sequence[str], targets: Sequence[str], settings: Mapping[str, Mapping[str, Any]]
 ) -> None:
@@ -24,9 +31,7 @@ def save_random_model(
     Args:
         settings: Sections `tokenizer`, `model` and so on of its recipe.
     """
-    corpus = {"corpus": {"source": "source", "target": "target"}}
-    data = {"source_language": "en", "target_language": "de", "prepared": "prepared", "train": corpus, "valid": corpus}
-    recipe = Recipe.model_validate({"run": str(folder), "data": data, **settings})
+    recipe = recipe_with(folder, settings)
     tokenizer = Tokenizer.train(recipe.tokenizer, sources, targets, seed=1)
     write_random_model(folder, config_of(recipe, tokenizer), tokenizer)
 

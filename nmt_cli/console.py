@@ -22,7 +22,7 @@ from nmt_cli.errors import NmtError, StoppedError
 OnProgress = Callable[[int], object]
 """Called with the number of items that have been completed since the last call."""
 BarStyle = Literal["estimates", "figures", "brief"]
-"""Speed and time left, also as lines off a terminal; figures of the caller; or speed and time left until the end."""
+"""estimates: speed and time left, off a terminal as lines; figures: those of the caller; brief: removed at the end."""
 
 # The lock that tqdm makes is shared with forked processes, and one that is killed while it writes never releases it.
 tqdm.set_lock(threading.RLock())

@@ -283,7 +283,7 @@ def _rename_into_place(unfinished: Path, path: Path) -> None:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
             remove(aside)  # another process has renamed its folder in the meantime
-            aside = unique_name(path)  # of the last one, a rest may be left that another process is removing
+            aside = unique_name(path)  # another process may still be removing the last one
     except BaseException:
         if aside.exists() and not path.exists():
             aside.rename(path)

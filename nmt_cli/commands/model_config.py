@@ -60,6 +60,10 @@ class ModelConfig(Section):
         return isinstance(self.model, DecoderOnlySettings) and not self.model.reads_source
 
 
+SETTINGS_OF_DATA = ("length_tags", "context")
+"""Settings of a ModelConfig that are named alike in `data` of a recipe, and that data for the model must share."""
+
+
 class InputSettings(Section):
     """The settings of a ModelConfig that depend on the data of a training, also on that of an adapter."""
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.commands.loading import check_weights, config_of_model, load_model, vocabulary_spec
-from nmt_cli.commands.model_config import ModelConfig, named_model
+from nmt_cli.commands.model_config import SETTINGS_OF_DATA, ModelConfig, named_model
 from nmt_cli.data.tokenizer import Tokenizer
 from nmt_cli.data.tokenizing.extension import NO_LANGUAGES, VocabularyExtension
 from nmt_cli.data.tokenizing.tags import language_pairs
@@ -28,8 +28,6 @@ from nmt_cli.training.optimization.lora import add_adapters
 
 _FREE = ("model.dropout", "model.attention_dropout", "model.activation_dropout", "model.layer_drop")
 """Settings that may differ from those of the model to start from."""
-_OF_DATA = ("length_tags", "context")
-"""Settings of `data` that are those of the model to start from unless the recipe gives them."""
 
 
 def with_start(recipe: Recipe, is_new: bool = False) -> Recipe:
@@ -94,8 +92,8 @@ def _parts(key: str | tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 
 def _settings_of_data(given: Data | ModelConfig) -> dict[str, Any]:
-    """Return the settings of _OF_DATA that are not the default, by dotted key."""
-    return {f"data.{name}": value for name in _OF_DATA if (value := getattr(given, name))}
+    """Return the SETTINGS_OF_DATA that are not the default, by dotted key."""
+    return {f"data.{name}": value for name in SETTINGS_OF_DATA if (value := getattr(given, name))}
 
 
 def sequence_of(config: ModelConfig) -> SequenceSettings:

@@ -122,7 +122,7 @@ class Repair:
 
         Args:
             sources: The text of each sentence.
-            is_allowed: Other translations are no candidates.
+            is_allowed: Translations for which it is false are not candidates.
         """
         checked = [
             replace(result, problems=self._check(source, result.hypotheses[0].text))

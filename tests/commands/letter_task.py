@@ -76,6 +76,33 @@ def train_and_test() -> None:
     assert max(result.values.values()) >= 99
 
 
+def check_learned(translator: LoadedTranslator, pairs: Sequence[Pair], **settings: Any) -> list[str]:
+    """Check translations, n-best lists and their scores; return the translations."""
+    sources, expected = zip(*pairs, strict=True)
+    found = translator.translate(sources, **settings)
+    assert num_equal(found, expected) >= 98
+    wide = translator.translate(sources, beam_size=5, n_best=3)
+    assert {len(each.hypotheses) for each in wide} == {3}
+    check_scores(translator, wide)
+    return [each.best.text for each in found]
+
+
+VARIANTS: tuple[tuple[list[str], dict[str, Any]], ...] = (
+    (["run", "run"], {}),
+    (["run"], {"precision": "int8"}),
+    (["run"], {"beam_size": 1}),
+    (["run"], {"strategy": "sampling", "temperature": 0.1}),
+)
+"""Models and settings that translate the task like the trained model."""
+
+
+def check_variants(pairs: Sequence[Pair], texts: Sequence[str], variants: Sequence[Any] = VARIANTS) -> None:
+    """Check that ensembles, int8 and other searches give the translations of the trained model."""
+    for models, settings in variants:
+        with api.load_translator(*models, **settings) as translator:
+            assert num_equal(translator.translate([source for source, _ in pairs]), texts) >= 98
+
+
 def check_scores(translator: LoadedTranslator, found: Sequence[Any]) -> None:
     """Check that `score` gives translations the log-probability that the search gave them."""
     given = [(each.source, text) for each in found for text in each.hypotheses if "  " not in text.text]

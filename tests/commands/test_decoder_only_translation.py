@@ -50,13 +50,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 def test_toy_task_is_learned_and_all_commands_work_or_refuse(folder: Path) -> None:
     letter_task.train_and_test()
-    sources, expected = zip(*pairs(100, 4), strict=True)
+    chosen = list(pairs(100, 4))
     with api.load_translator("run") as translator:
-        found = translator.translate(sources)
-        assert letter_task.num_equal(found, expected) >= 98
-        wide = translator.translate(sources, beam_size=5, n_best=3)
-        assert {len(each.hypotheses) for each in wide} == {3}
-        letter_task.check_scores(translator, wide)
+        texts = letter_task.check_learned(translator, chosen)
         for settings, name in (
             ({"alignment": True}, "--alignment"),
             ({"markup": True}, "--markup"),
@@ -64,15 +60,7 @@ def test_toy_task_is_learned_and_all_commands_work_or_refuse(folder: Path) -> No
             ({"replace_unknown": True}, "decoding.replace_unknown"),
         ):
             letter_task.check_refused(translator, settings, name)
-    texts = [each.best.text for each in found]
-    for models, settings in (
-        (["run", "run"], {}),
-        (["run"], {"precision": "int8"}),
-        (["run"], {"beam_size": 1}),
-        (["run"], {"strategy": "sampling", "temperature": 0.1}),
-    ):
-        with api.load_translator(*models, **settings) as translator:
-            assert letter_task.num_equal(translator.translate(sources), texts) >= 98
+    letter_task.check_variants(chosen, texts)
     with pytest.raises(ModelError, match=r"model\.architecture"):
         export(Path("run"), "onnx", Path("exported"))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_model import WORDS, save_toy_model
+from toy_model import FINE_TUNING_RECIPE, WORDS, save_toy_model
 
 from nmt_cli import files
 from nmt_cli.commands.adapters import ExtendedVocabulary, base_identity, write_adapter
@@ -23,26 +23,6 @@ from nmt_cli.recipe.optimization import Lora
 
 INPUTS = InputSettings(longest_sentence=37, context=Context(sentences=2), length_tags=True)
 TAGS = ["length:short", "length:normal", "length:long", "sep"]
-RECIPE = """\
-run: run
-data:
-  source_language: en
-  target_language: de
-  prepared: prepared
-  filters: []
-  max_length: 37
-  length_tags: true
-  train: {new: {source: text, target: text}}
-  valid: {new: {source: text, target: text}}
-training:
-  start_from: base
-  lora: {rank: 2}
-  update_tokens: 200
-  schedule: {type: inverse_sqrt, warmup: 1}
-  limits: {updates: 1}
-  validation: {every: 1, metric: loss}
-decoding: {beam_size: 1}
-"""
 
 
 @pytest.fixture
@@ -105,9 +85,10 @@ def test_shortlist_of_the_model_does_not_fit_an_extended_vocabulary(base: Path, 
 
 def test_training_writes_the_settings_of_its_data_to_the_adapter(base: Path) -> None:
     Path("text").write_text("".join(f"{word} {word}\n" for word in WORDS))
-    Path("recipe.yaml").write_text(RECIPE)
-    preprocess(load_recipe(Path("recipe.yaml")))
-    train(Path("recipe.yaml"))
+    Path("recipe.yaml").write_text(FINE_TUNING_RECIPE)
+    settings = ["data.max_length=37", "data.length_tags=true", "training.lora={rank: 2}"]
+    preprocess(load_recipe(Path("recipe.yaml"), settings))
+    train(Path("recipe.yaml"), settings)
     adapted, merged = load_model(base, adapter=Path("run")).config, load_model(Path("run")).config
     assert InputSettings.of(adapted) == InputSettings.of(merged)
     assert (adapted.length_tags, adapted.longest_sentence) == (True, 37)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from toy_model import WORDS, save_toy_model
+from toy_model import FINE_TUNING_RECIPE, WORDS, save_toy_model
 
 from nmt_cli import files
 from nmt_cli.commands.loading import load_model
@@ -16,23 +16,6 @@ from nmt_cli.recipe.data import Context
 from nmt_cli.recipe.loading import load_recipe
 
 TAGS = ["length:short", "length:normal", "length:long", "sep"]
-RECIPE = """\
-run: run
-data:
-  source_language: en
-  target_language: de
-  prepared: prepared
-  filters: []
-  train: {new: {source: text, target: text}}
-  valid: {new: {source: text, target: text}}
-training:
-  start_from: base
-  update_tokens: 200
-  schedule: {type: inverse_sqrt, warmup: 1}
-  limits: {updates: 1}
-  validation: {every: 1, metric: loss}
-decoding: {beam_size: 1}
-"""
 
 
 def save_base(settings: Mapping[str, object]) -> None:
@@ -49,7 +32,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     save_base({"length_tags": True, "context": {"sentences": 3, "target": False}})
     Path("text").write_text("".join(f"{word} {word}\n" for word in WORDS))
-    Path("recipe.yaml").write_text(RECIPE)
+    Path("recipe.yaml").write_text(FINE_TUNING_RECIPE)
     return Path("recipe.yaml")
 
 

@@ -26,6 +26,25 @@ TRANSFORMER: dict[str, object] = {
     "decoder_layers": 1,
 }
 
+FINE_TUNING_RECIPE = """\
+run: run
+data:
+  source_language: en
+  target_language: de
+  prepared: prepared
+  filters: []
+  train: {new: {source: text, target: text}}
+  valid: {new: {source: text, target: text}}
+training:
+  start_from: base
+  update_tokens: 200
+  schedule: {type: inverse_sqrt, warmup: 1}
+  limits: {updates: 1}
+  validation: {every: 1, metric: loss}
+decoding: {beam_size: 1}
+"""
+"""A recipe that fine-tunes the model `base` on the file `text`."""
+
 
 def save_toy_model(
     folder: Path,

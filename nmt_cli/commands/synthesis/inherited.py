@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.commands.model_config import ModelConfig, NamedModel
+from nmt_cli.commands.model_config import SETTINGS_OF_DATA, ModelConfig, NamedModel
 from nmt_cli.console import Reporter
 from nmt_cli.recipe.data import Data
 from nmt_cli.recipe.evaluation import Evaluation
@@ -12,10 +12,8 @@ from nmt_cli.recipe.filters import DEFAULT_FILTERS, Filter
 from nmt_cli.recipe.loading import load_recipe
 from nmt_cli.recipe.schema import Recipe
 
-_KEPT_OF_DATA = {"language_tags", "length_tags", "length_bounds", "context"}
+_KEPT_OF_DATA = {"language_tags", "length_bounds", *SETTINGS_OF_DATA}
 """Settings that the model's text must have, too; beside the filters."""
-_KEPT_OF_CONFIG = {"length_tags", "context"}
-"""Those of them that a model without a run has."""
 
 
 def recipe_of(named: NamedModel) -> Recipe | None:
@@ -37,7 +35,7 @@ def inherited_settings(named: NamedModel, config: ModelConfig, reporter: Reporte
         source = named.files.folder if run is None or original is None else run.resolved
     given, found = original or config, dict[str, dict[str, Any]]()
     if original is None:
-        found["data"] = config.model_dump(mode="json", include=_KEPT_OF_CONFIG, exclude_defaults=True)
+        found["data"] = config.model_dump(mode="json", include={*SETTINGS_OF_DATA}, exclude_defaults=True)
     else:
         found["data"] = _data(original.data, source, reporter)
         found["training"] = original.training.model_dump(include={"label_smoothing"}, exclude_defaults=True)

@@ -171,10 +171,8 @@ class LeakDetector:
         num_pairs = sum(pair in self._found_pairs for pair in pairs)
         num_sources = sum(source in self._found_sources for source, _ in pairs)
         if num_pairs and (is_refused or "pair" not in removed):
-            message = (
-                f"{percentage(num_pairs, len(pairs))} of the {self._unit} ({num_pairs:,}) are also in the training"
-            )
-            message += " text"
+            fraction = percentage(num_pairs, len(pairs))
+            message = f"{fraction} of the {self._unit} ({num_pairs:,}) are also in the training text"
             advice = "the filter `overlap` removes them from the training text"
             yield DataFinding("error" if is_refused else "warning", "leaks", name, message, advice)
         elif self._has_sources and num_sources > _MAX_KNOWN_SOURCES * len(pairs) and "source" not in removed:
