@@ -172,18 +172,27 @@ def test_progress_bar_on_terminal_leaves_room_for_messages() -> None:
 
 
 def test_bar_of_figures_without_a_total_shows_no_percentage() -> None:
+    shown = shown_bar("'training', 'updates', style='figures'", "500, {'done': '5%'}")
+    assert "training: 500 updates, done=5%" in shown
+    assert "?" not in shown and "|" not in shown
+
+
+def test_brief_bar_is_removed_at_its_end() -> None:
+    shown = shown_bar("'validating', 'lines', total=10, style='brief'", "10")
+    assert "10/10" in shown
+    assert shown.endswith(" \r") and "\n" not in shown  # overwritten with spaces
+
+
+def shown_bar(arguments: str, progress: str) -> str:
+    """Return what a terminal shows of a progress bar that advances once."""
     program = (
-        "from nmt_cli import console\n"
-        "with console.ProgressBar('training', 'updates', style='figures') as progress:\n"
-        "    progress.advance(500, {'done': '5%'})\n"
+        f"from nmt_cli import console\nwith console.ProgressBar({arguments}) as bar:\n    bar.advance({progress})\n"
     )
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=theirs):
         os.close(theirs)
-        shown = read_all(ours)
-    assert "training: 500 updates, done=5%" in shown
-    assert "?" not in shown and "|" not in shown
+        return read_all(ours)
 
 
 def read_all(descriptor: int) -> str:
